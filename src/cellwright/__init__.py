@@ -1,0 +1,1 @@
+"""Cellwright: recurrent cells as equations."""

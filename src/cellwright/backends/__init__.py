@@ -1,0 +1,1 @@
+"""Backends: each spells the operations and has one loop over time."""

@@ -1,0 +1,235 @@
+"""The specification of every other backend: a Program in plain torch operations.
+
+Works on any device and dtype, under torch's transforms, and is differentiable any number of times.
+Shapes: `T` steps, `B` sequences, `N` pairs of a step and a sequence that is not over by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+
+from cellwright.program.ops import TABLE, Value
+from cellwright.program.program import Program
+from cellwright.schedule.phases import phases
+
+__all__ = ["Result", "run"]
+
+Env: TypeAlias = dict[Value, Tensor]
+
+
+class Result(NamedTuple):
+    """What a Program gives."""
+
+    outputs: list[Tensor]
+    """Streams out, each `(T, B, n)`; zeros past a sequence's end."""
+    states: list[Tensor]
+    """The states after each sequence's last step, each `(B, n)`."""
+    sums: list[Tensor]
+    """The sums over all steps and sequences, each of its parameter's shape."""
+
+
+def run(
+    program: Program,
+    inputs: Sequence[Tensor],
+    states: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+    *,
+    lengths: Tensor | None = None,
+    resets: Tensor | None = None,
+    reverse: bool = False,
+) -> Result:
+    """Run all steps.
+
+    `inputs` are streams `(T, B, n)`, or `(T, B, 1)` for a scalar, `states` initial values `(B, n)`,
+    `parameters` tensors of the parameters' shapes, all in the program's order.
+
+    `lengths` `(B,)`, integers from 0 to `T`: a sequence keeps its state past its end.
+    `reverse` goes from the last step of each sequence to the first.
+    `resets` `(T, B)`, bool: a state does not pass between step t - 1 and step t where `resets[t]`
+    is true, in either direction; it is zero there instead. At t = 0 that is the initial state, or,
+    in reverse, the final one.
+    """
+    T, B = inputs[0].shape[:2]
+    steps = _Steps.of(T, B, lengths, inputs[0].device)
+    env: Env = dict(zip((p.value for p in program.parameters), parameters, strict=True))
+    env |= {v: steps.flat(x) for v, x in zip(program.inputs, inputs, strict=True)}
+    sizes = _sizes([*program.inputs, *program.states, *(p.value for p in program.parameters)],
+                   [*inputs, *states, *parameters])  # fmt: skip
+    like = inputs[0]
+    for v in program.values:
+        if v.op in ("number", "size", "constant"):
+            env[v] = torch.full((), _scalar(v, program, sizes), dtype=like.dtype, device=like.device)
+    cut = phases(program)
+    plan = _plans(program)
+    plan.once(env, sizes)
+    for phase in plan:
+        env |= phase.join(env)
+    plan.before(env, sizes)
+
+    current = [steps.sort(s) for s in states]
+    restart = None if resets is None else steps.flat(resets.unsqueeze(-1)).split(steps.counts)
+    streams = {v: env[v].split(steps.counts) for v in plan.loop.reads if v in program.stepped
+               and v not in program.recurrent}  # fmt: skip
+    still = {v: x for v, x in env.items() if v not in program.stepped}
+    kept: dict[Value, list[Tensor]] = {v: [] for v in cut.kept}
+    order = range(len(steps.counts))
+    for t in reversed(order) if reverse else order:
+        n = steps.counts[t]
+        read = [s if n == B else s[:n] for s in current]
+        if restart is not None and not reverse:
+            read = [s.masked_fill(restart[t], 0) for s in read]
+        here: Env = {**still, **{v: x[t] for v, x in streams.items()},
+                     **dict(zip(program.states, read, strict=True))}  # fmt: skip
+        plan.loop(here, sizes)
+        for v, column in kept.items():
+            column.append(here[v])
+        new = [_rows(here[program.next(s)], n) for s in program.states]
+        if restart is not None and reverse:
+            new = [s.masked_fill(restart[t], 0) for s in new]
+        current = new if n == B else [torch.cat((a, b[n:])) for a, b in zip(new, current, strict=True)]
+
+    for v, column in kept.items():
+        env[v] = torch.cat(column[::-1] if reverse else column)
+    plan.after(env, sizes)
+    N = sum(steps.counts)
+    return Result(
+        [steps.padded(_rows(env[program.named[o]], N)) for o in program.outputs],
+        [steps.unsort(s) for s in current],
+        [_total(s.value, env, N) for s in program.sums],
+    )
+
+
+# --- sequences of different lengths -------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """How `(T, B)` is laid out as `N` rows without padding: by step, longest sequence first."""
+
+    T: int
+    B: int
+    counts: list[int]
+    """How many sequences are not over, by step; steps that no sequence reaches are left out."""
+    index: Tensor | None
+    """`(N,)`: the row in `(T * B)` of each row; None where there is no padding."""
+    order: Tensor | None
+
+    @staticmethod
+    def of(T: int, B: int, lengths: Tensor | None, device: torch.device) -> _Steps:
+        if lengths is None:
+            return _Steps(T, B, [B] * T, None, None)
+        order = torch.argsort(lengths, descending=True, stable=True).to(device)
+        active = torch.arange(T).unsqueeze(1) < lengths.cpu()[order.cpu()]
+        counts = [n for n in active.sum(1).tolist() if n]
+        rows = torch.arange(T, device=device).unsqueeze(1) * B + order
+        return _Steps(T, B, counts, rows[active.to(device)], order)
+
+    def flat(self, x: Tensor) -> Tensor:
+        """`(T, B, n)` to `(N, n)`."""
+        x = x.reshape(self.T * self.B, x.shape[-1])
+        return x if self.index is None else x.index_select(0, self.index)
+
+    def padded(self, x: Tensor) -> Tensor:
+        """`(N, n)` to `(T, B, n)`."""
+        if self.index is not None:
+            x = x.new_zeros(self.T * self.B, x.shape[-1]).index_copy(0, self.index, x)
+        return x.view(self.T, self.B, x.shape[-1])
+
+    def sort(self, state: Tensor) -> Tensor:
+        return state if self.order is None else state.index_select(0, self.order)
+
+    def unsort(self, state: Tensor) -> Tensor:
+        return state if self.order is None else state.index_select(0, torch.argsort(self.order))
+
+
+# --- evaluation ---------------------------------------------------------------------------------
+
+
+class _Plan:
+    """Values in an order in which they can run, matrices on one operand joined into one GEMM."""
+
+    def __init__(self, values: Iterable[Value]) -> None:
+        self.values = tuple(values)
+        inside = set(self.values)
+        self.reads = tuple(dict.fromkeys(a for v in self.values for a in v.args if a not in inside))
+        """What is needed from outside, in addition to states."""
+        groups: dict[Value, list[Value]] = {}
+        for v in self.values:
+            if v.op == "apply":
+                groups.setdefault(v.args[1], []).append(v)
+        self._groups = {group[0]: group for group in groups.values() if len(group) > 1}
+        self._joined = {first: Value("joined", tuple(v.args[0] for v in group))
+                        for first, group in self._groups.items()}  # fmt: skip
+        self._later = {v for group in self._groups.values() for v in group[1:]}
+
+    def join(self, env: Env) -> Env:
+        """The joined matrices; `env` holds the matrices."""
+        return {m: torch.cat([env[a] for a in m.args]) for m in self._joined.values()}
+
+    def __call__(self, env: Env, sizes: dict[str, int]) -> None:
+        """Add the values to `env`, which holds what they are built from."""
+        for v in self.values:
+            if v in self._later:
+                continue
+            if v in self._groups:
+                group, m = self._groups[v], self._joined[v]
+                rows = [env[a].shape[0] for a in m.args]
+                parts = torch.nn.functional.linear(env[v.args[1]], env[m]).split(rows, -1)
+                env.update(zip(group, parts, strict=True))
+            elif v.op == "spread":
+                x = env[v.args[0]]
+                env[v] = x.expand(*x.shape[:-1], sizes[v.shape[0]])
+            else:
+                env[v] = TABLE[v.op].torch(torch, *(env[a] for a in v.args))
+
+
+class _Plans(NamedTuple):
+    once: _Plan
+    before: _Plan
+    loop: _Plan
+    after: _Plan
+
+
+@lru_cache(maxsize=1024)
+def _plans(program: Program) -> _Plans:
+    cut = phases(program)
+    return _Plans(*(_Plan(values) for values in (cut.once, cut.before, cut.loop, cut.after)))
+
+
+def _sizes(values: Sequence[Value], tensors: Sequence[Tensor]) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for v, x in zip(values, tensors, strict=True):
+        if v.shape:
+            sizes.update(zip(v.shape, x.shape[-len(v.shape) :], strict=True))
+    return sizes
+
+
+def _scalar(v: Value, program: Program, sizes: dict[str, int]) -> float:
+    if v.op == "size":
+        return sizes[str(v.attr)]
+    if v.op == "constant":
+        return next(c.default for c in program.constants if c.name == v.attr)
+    assert isinstance(v.attr, float)
+    return v.attr
+
+
+def _rows(x: Tensor, n: int) -> Tensor:
+    """A value that is the same in every row, as rows."""
+    return x if x.dim() == 2 else x.expand(n, x.shape[-1] if x.dim() else 1)
+
+
+def _total(v: Value, env: Env, n: int) -> Tensor:
+    """The sum of a value over all rows; of an outer product, one GEMM."""
+    if v.op == "add" and len(v.shape) == 2:
+        return _total(v.args[0], env, n) + _total(v.args[1], env, n)
+    if v.op == "outer":
+        left, right = (_rows(env[a], n) for a in v.args)
+        return left.mT @ right
+    total = _rows(env[v], n).sum(0)
+    return total if v.shape else total.sum()

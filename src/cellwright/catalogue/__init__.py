@@ -1,0 +1,1 @@
+"""The cells, one .cell file each: data, no code."""

@@ -1,0 +1,17 @@
+"""The language of cells: text to Program and back."""
+
+from cellwright.language.cell import Cell, Equation, aliases, catalogue, cell, parse, program
+from cellwright.language.errors import CellError
+from cellwright.language.printer import print_program
+
+__all__ = [
+    "Cell",
+    "CellError",
+    "Equation",
+    "aliases",
+    "catalogue",
+    "cell",
+    "parse",
+    "print_program",
+    "program",
+]

@@ -1,0 +1,1 @@
+"""Programs: the compiler's one intermediate form, its operations, rules and passes."""

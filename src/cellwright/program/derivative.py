@@ -1,0 +1,205 @@
+"""The backward pass of a Program is a Program.
+
+Let a forward step read stream x and state s and give stream y and the new state s'. Its backward
+step runs with time reversed. It has a state `d_s`, the gradient of the loss by the state between
+two steps; it reads the gradient of y, and those values of the forward step that the derivative
+rules mention; it gives the gradient of x, sums up the gradients of the parameters, and leaves in
+`d_s` the gradient by the state one step earlier. So the gradient by the final state is where it
+starts from, and the gradient by the initial state is where it ends.
+
+A sum over steps is an output too: the gradient by a sum is the same in every step, that is, a
+parameter of the backward program. With that, Programs are closed under differentiation.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from cellwright.program.legality import check
+from cellwright.program.ops import (
+    TABLE, Shape, Value, build, constant, fit, input_, number, parameter, spread, state,
+    substitute, topological,
+)  # fmt: skip
+from cellwright.program.program import Named, Parameter, Program, prime
+
+__all__ = ["Derivative", "derivative"]
+
+
+@dataclass(frozen=True)
+class Derivative:
+    """A forward program that saves what its backward program reads, and that backward program."""
+
+    forward: Program
+    """The differentiated program with more streams out: the values to be saved."""
+    backward: Program
+    """Streams in: the gradient of each output of the differentiated program, in order; then its
+    `saved_inputs`; then the streams that `forward` gives on top. States: the gradients of its
+    states, in order. Parameters: its own where backward reads them, then the gradients of its
+    sums. Streams out: the gradients of its streams in, in order. Sums: the gradients of its
+    parameters, in order."""
+    saved_inputs: tuple[str, ...]
+    """The streams in of the differentiated program that backward reads again."""
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Backward's parameters that are forward's own."""
+        own = {p.name for p in self.forward.parameters}
+        return tuple(p.name for p in self.backward.parameters if p.name in own)
+
+
+class _Fresh:
+    """Names that are not taken yet, by the program or by an operation."""
+
+    def __init__(self, taken: Iterable[str]) -> None:
+        self._taken = {*taken, *TABLE}
+
+    def __call__(self, name: str) -> str:
+        numbered = (name, *(f"{name}_{i}" for i in range(2, len(self._taken) + 3)))
+        found = next(n for n in numbered if n not in self._taken)
+        self._taken.add(found)
+        return found
+
+
+class _Gradients:
+    """The gradient of each value of one step, collected from what uses it."""
+
+    def __init__(self) -> None:
+        self._of: dict[Value, Value] = {}
+
+    def add(self, v: Value, gradient: Value) -> None:
+        gradient = fit(gradient, v.shape)
+        self._of[v] = self._of[v] + gradient if v in self._of else gradient
+
+    def of(self, v: Value) -> Value:
+        """The gradient; zeros where nothing depends on `v`."""
+        return self._of.get(v) or _zeros(v.shape)
+
+    def items(self) -> Iterable[tuple[Value, Value]]:
+        return self._of.items()
+
+    def propagate(self, values: Sequence[Value]) -> None:
+        """From results to arguments; `values` has arguments before what uses them."""
+        for v in reversed(values):
+            if v in self._of and v.op in TABLE:
+                rule = TABLE[v.op].derivative
+                for argument, part in zip(v.args, rule(self._of[v], v, *v.args), strict=True):
+                    if part is not None and argument.op not in ("number", "size", "constant"):
+                        self.add(argument, part)
+
+
+def _zeros(shape: Shape) -> Value:
+    zero = number(0)
+    if len(shape) == 2:
+        return build("outer", spread(zero, shape[0]), spread(zero, shape[1]))
+    return spread(zero, *shape) if shape else zero
+
+
+@lru_cache(maxsize=1024)
+def derivative(p: Program) -> Derivative:
+    """The derivative of `p` by its streams in, initial states and parameters."""
+    fresh = _Fresh([q.name for q in p.parameters] + [c.name for c in p.constants])
+    outputs = [input_(fresh(f"g_{_plain(o)}"), p.named[o].shape) for o in p.outputs]
+    states = [state(fresh(f"d_{s.name}"), *s.shape) for s in p.states]
+    totals = [parameter(fresh(f"{'G' if len(t.value.shape) == 2 else 'g'}_{t.name}"), t.value.shape)
+              for t in p.sums]  # fmt: skip
+
+    gradients = _Gradients()
+    for o, g in zip(p.outputs, outputs, strict=True):
+        gradients.add(p.named[o], g)
+    for s, g in zip(p.states, states, strict=True):
+        gradients.add(p.next(s), g)
+    for t, g in zip(p.sums, totals, strict=True):
+        gradients.add(t.value, g)
+    gradients.propagate(p.values)
+    wanted = [gradients.of(v) for v in (*p.inputs, *p.states)]
+    wanted += [gradients.of(q.value) for q in p.parameters]
+
+    # What a rule mentions of the forward step and changes from step to step comes as a stream.
+    met = [v for v in topological(wanted, stop=p.stepped.__contains__) if v in p.stepped]
+    again = [v for v in p.inputs if v in met]
+    saved = [v for v in met if v not in again]
+    hints = {v: _hint(p, v) for v in saved}
+    streams = {v: input_(fresh(v.name), v.shape) for v in again}
+    streams |= {v: input_(fresh(hints[v]), v.shape) for v in saved}
+    renamed = substitute(wanted, streams)
+    results = [renamed[w] for w in wanted]
+    by_input, by_state = results[: len(p.inputs)], results[len(p.inputs) : len(p.inputs) + len(states)]
+    by_parameter = results[len(p.inputs) + len(states) :]
+
+    telling = {renamed[g]: name for v, g in gradients.items()
+               if g in renamed and (name := _gradient_name(p, v))}  # fmt: skip
+    named = _shared(results, telling, fresh)
+    streams_out = [Named(fresh(f"d_{v.name}"), g) for v, g in zip(p.inputs, by_input, strict=True)]
+    next_states = [Named(prime(s.name), g) for s, g in zip(states, by_state, strict=True)]
+    sums = [Named(fresh(f"d_{q.name}"), g) for q, g in zip(p.parameters, by_parameter, strict=True)]
+    leaves = topological(results)
+    backward = Program(
+        inputs=(*outputs, *streams.values()),
+        states=tuple(states),
+        parameters=_parameters((*named, *streams_out, *next_states, *sums)),
+        constants=tuple(c for c in p.constants if constant(c.name) in leaves),
+        equations=(*named, *streams_out, *next_states),
+        outputs=tuple(e.name for e in streams_out),
+        sums=tuple(sums),
+    )
+    return Derivative(
+        forward=check(_with_outputs(p, hints), "derivative (forward)"),
+        backward=check(backward, "derivative (backward)"),
+        saved_inputs=tuple(v.name for v in again),
+    )
+
+
+def _parameters(equations: Iterable[Named]) -> tuple[Parameter, ...]:
+    """The parameters that the equations read, in the order of their first appearance."""
+    return tuple(Parameter(v) for v in topological(e.value for e in equations)
+                 if v.op == "parameter")  # fmt: skip
+
+
+def _with_outputs(p: Program, names: Mapping[Value, str]) -> Program:
+    """`p` with more streams out; a value without an equation gets one, of the name given."""
+    fresh = _Fresh([v.name for v in (*p.inputs, *p.states)] + [q.name for q in p.parameters]
+                   + [n.name for n in (*p.constants, *p.equations, *p.sums)])  # fmt: skip
+    by_value = {e.value: e.name for e in reversed(p.equations)}
+    added = tuple(Named(fresh(n), v) for v, n in names.items() if v not in by_value)
+    by_value |= {e.value: e.name for e in added}
+    # A stream that is an output already is given again: streams out stay in step with `names`.
+    outputs = (*p.outputs, *(by_value[v] for v in names))
+    return replace(p, equations=(*p.equations, *added), outputs=outputs)
+
+
+def _hint(p: Program, v: Value) -> str:
+    """A telling name for a value that is saved."""
+    for e in p.equations:
+        if e.value is v:
+            return _plain(e.name)
+    if v.op == "state":
+        return f"{v.name}_old"
+    if len(v.args) == 1 and v.args[0] in p.named.values():
+        return f"{v.op}_{_hint(p, v.args[0])}"
+    return "v"
+
+
+def _plain(equation: str) -> str:
+    """An equation's name where no prime may stand."""
+    return equation.replace("'", "_new")
+
+
+def _gradient_name(p: Program, v: Value) -> str | None:
+    """`d_i` is the gradient by the value i; `delta_i` that by what i's function is applied to."""
+    for e in p.equations:
+        if e.value is v:
+            return f"d_{_plain(e.name)}"
+        if len(e.value.args) == 1 and v is e.value.args[0]:
+            return f"delta_{_plain(e.name)}"
+    return None
+
+
+def _shared(roots: Sequence[Value], hints: Mapping[Value, str], fresh: _Fresh) -> list[Named]:
+    """Equations for what is used more than once, so that the printed form stays small."""
+    values = topological(roots)
+    uses = Counter(a for v in values for a in v.args) + Counter(roots)
+    return [Named(fresh(hints.get(v, "t")), v) for v in values
+            if uses[v] > 1 and v.args and len(v.shape) < 2]  # fmt: skip

@@ -1,0 +1,112 @@
+"""What makes a Program legal, as a list of rules, checked after the parser and after every pass."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from cellwright.program.ops import LEAVES, TABLE, ShapeError, Value
+from cellwright.program.program import Program, prime
+
+__all__ = ["RULES", "IllegalProgramError", "check"]
+
+
+class IllegalProgramError(AssertionError):
+    """A pass made a Program that breaks a rule: a defect of the pass, not of anybody's cell."""
+
+
+def _operations(p: Program) -> Iterator[str]:
+    for v in p.values:
+        if v.op in LEAVES:
+            if v.args:
+                yield f"leaf {v!r} has arguments"
+        elif v.op not in TABLE:
+            yield f"unknown operation in {v!r}"
+        elif len(v.args) != TABLE[v.op].arity:
+            yield f"wrong number of arguments in {v!r}"
+
+
+def _shapes(p: Program) -> Iterator[str]:
+    for v in p.values:
+        if v.op == "spread":
+            if v.args[0].shape != () or len(v.shape) != 1:
+                yield f"{v!r} spreads {v.args[0].shape} to {v.shape}"
+        elif v.op in TABLE:
+            try:
+                expected = TABLE[v.op].shape(v.op, tuple(a.shape for a in v.args))
+            except ShapeError as e:
+                yield str(e)
+            else:
+                if v.shape != expected:
+                    yield f"{v!r} has shape {v.shape}, not {expected}"
+
+
+def _declared(p: Program) -> Iterator[str]:
+    known = {*p.inputs, *p.states, *(q.value for q in p.parameters)}
+    constants = {c.name for c in p.constants}
+    for v in p.values:
+        if v.op in ("input", "state", "parameter") and v not in known:
+            yield f"{v!r} is not declared"
+        if v.op == "constant" and v.attr not in constants:
+            yield f"{v!r} is not declared"
+
+
+def _names(p: Program) -> Iterator[str]:
+    leaves = [v.name for v in (*p.inputs, *p.states, *(q.value for q in p.parameters))]
+    names = leaves + [c.name for c in p.constants]
+    names += [e.name for e in p.equations] + [s.name for s in p.sums]
+    yield from (f"{name} is set {n} times" for name, n in Counter(names).items() if n > 1)
+
+
+def _states(p: Program) -> Iterator[str]:
+    for s in p.states:
+        if prime(s.name) not in p.named:
+            yield f"state {s.name} has no new value"
+        elif p.next(s).shape != s.shape:
+            yield f"state {s.name} has shape {s.shape}, its new value {p.next(s).shape}"
+    read = {prime(s.name) for s in p.states}
+    yield from (f"{e.name} sets no state" for e in p.equations
+                if e.name.endswith("'") and e.name not in read)  # fmt: skip
+
+
+def _outputs(p: Program) -> Iterator[str]:
+    yield from (f"output {o} is no equation" for o in p.outputs if o not in p.named)
+
+
+def _matrices(p: Program) -> Iterator[str]:
+    """Matrices are learned, or live in sums: a step never holds one a sequence."""
+    allowed = {"parameter", "transpose", "outer", "add"}
+    in_steps = {e.value for e in p.equations}
+    for v in p.values:
+        if len(v.shape) == 2 and v.op not in allowed:
+            yield f"{v!r} makes a matrix"
+        if v.op == "outer" and v in in_steps:
+            yield f"equation {v!r} is a matrix"
+        if v.op == "apply" and _first(v) in p.stepped:
+            yield f"{v!r} applies a matrix that differs from step to step"
+
+
+def _first(v: Value) -> Value:
+    return v.args[0]
+
+
+RULES: tuple[tuple[str, Callable[[Program], Iterator[str]]], ...] = (
+    ("every operation is a row of the table, with its number of arguments", _operations),
+    ("every shape follows from the arguments' shapes", _shapes),
+    ("every leaf is declared", _declared),
+    ("a name is set once", _names),
+    ("every state has a new value, of its own shape", _states),
+    ("every output is an equation", _outputs),
+    ("matrices are learned, or are sums of outer products", _matrices),
+)
+
+
+def check(program: Program, after: str) -> Program:
+    """Return `program` if it is legal.
+
+    Raises IllegalProgramError that names the pass, the rule and the value.
+    """
+    for rule, violations in RULES:
+        for found in violations(program):
+            raise IllegalProgramError(f"after {after}: {found} (rule: {rule})")
+    return program

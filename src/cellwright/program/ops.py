@@ -1,0 +1,388 @@
+"""Values and the table of operations: the whole vocabulary of a Program, readable top to bottom.
+
+A `Value` is a node of an expression graph. Values are immutable and hash-consed: building the same
+expression twice gives the same object, so equality is identity and common subexpressions are
+shared without a pass. An operation is one row of `TABLE`; adding an operation is adding a row.
+
+Shapes are tuples of size names: `()` a scalar, `("H",)` a vector, `("H", "I")` a matrix. Steps and
+batch are never part of a shape: a Program says what happens in one step of one sequence.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+from weakref import WeakValueDictionary
+
+__all__ = [
+    "LEAVES",
+    "TABLE",
+    "Operation",
+    "Shape",
+    "ShapeError",
+    "Value",
+    "build",
+    "constant",
+    "fit",
+    "input_",
+    "number",
+    "parameter",
+    "size_of",
+    "spread",
+    "state",
+    "substitute",
+    "topological",
+]
+
+Shape: TypeAlias = tuple[str, ...]
+Leaf = Literal["number", "size", "input", "state", "parameter", "constant"]
+
+LEAVES: dict[str, str] = {
+    "number": "a literal",
+    "size": "the number of units a size name stands for",
+    "input": "a stream in: one value a step",
+    "state": "a state, as the step before left it",
+    "parameter": "a learned scalar, vector or matrix",
+    "constant": "a number that the layer's constructor can override",
+}
+
+
+class ShapeError(TypeError):
+    """An operation was given shapes it has no meaning for."""
+
+
+class Value:
+    """One node: an operation of `TABLE` with its arguments, or a leaf with its name or number.
+
+    Arithmetic on values builds new values; Python numbers become `number` leaves.
+    """
+
+    __slots__ = ("__weakref__", "args", "attr", "op", "shape")
+
+    op: str
+    args: tuple[Value, ...]
+    shape: Shape
+    attr: str | float | None
+
+    def __new__(
+        cls, op: str, args: tuple[Value, ...] = (), shape: Shape = (), attr: str | float | None = None
+    ) -> Value:
+        key = (op, args, shape, attr)
+        with _LOCK:
+            found = _INTERNED.get(key)
+            if found is None:
+                found = object.__new__(cls)
+                for field, content in zip(("op", "args", "shape", "attr"), key, strict=True):
+                    object.__setattr__(found, field, content)
+                _INTERNED[key] = found
+        return found
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"Value is immutable; cannot set {name}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Value, (self.op, self.args, self.shape, self.attr)
+
+    def __copy__(self) -> Value:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Value:
+        return self
+
+    def __repr__(self) -> str:
+        inside = [repr(a) for a in self.args]
+        if self.attr is not None:
+            inside.insert(0, str(self.attr))
+        return f"{self.op}({', '.join(inside)})"
+
+    @property
+    def name(self) -> str:
+        """The name of a leaf that has one."""
+        if not isinstance(self.attr, str):
+            raise TypeError(f"{self!r} has no name")
+        return self.attr
+
+    def __add__(self, other: Value | float) -> Value:
+        return build("add", self, _value(other))
+
+    def __radd__(self, other: float) -> Value:
+        return build("add", _value(other), self)
+
+    def __sub__(self, other: Value | float) -> Value:
+        return build("sub", self, _value(other))
+
+    def __rsub__(self, other: float) -> Value:
+        return build("sub", _value(other), self)
+
+    def __mul__(self, other: Value | float) -> Value:
+        return build("mul", self, _value(other))
+
+    def __rmul__(self, other: float) -> Value:
+        return build("mul", _value(other), self)
+
+    def __truediv__(self, other: Value | float) -> Value:
+        return build("div", self, _value(other))
+
+    def __rtruediv__(self, other: float) -> Value:
+        return build("div", _value(other), self)
+
+    def __neg__(self) -> Value:
+        return build("neg", self)
+
+    def __matmul__(self, other: Value) -> Value:
+        return build("apply", self, other)
+
+    @property
+    def T(self) -> Value:  # noqa: N802 - the transpose, as numpy and torch write it
+        """The transpose of a matrix."""
+        return build("transpose", self)
+
+
+_Key: TypeAlias = tuple[str, tuple[Value, ...], Shape, str | float | None]
+_INTERNED: WeakValueDictionary[_Key, Value] = WeakValueDictionary()
+_LOCK = threading.RLock()
+
+
+def _value(x: Value | float) -> Value:
+    return x if isinstance(x, Value) else number(x)
+
+
+def number(x: float) -> Value:
+    """A literal. Minus zero is zero: the two would share one node."""
+    return Value("number", attr=float(x) or 0.0)
+
+
+def size_of(size: str) -> Value:
+    """How many units the size has, as a scalar: what a mean divides by."""
+    return Value("size", attr=size)
+
+
+def input_(name: str, shape: Shape) -> Value:
+    """A stream in: a vector `(size,)` or a scalar `()` at each step."""
+    return Value("input", shape=shape, attr=name)
+
+
+def state(name: str, size: str) -> Value:
+    """A state as it is read: the value that the step before left."""
+    return Value("state", shape=(size,), attr=name)
+
+
+def parameter(name: str, shape: Shape) -> Value:
+    """A learned scalar `()`, vector `(n,)` or matrix `(out, in)`."""
+    return Value("parameter", shape=shape, attr=name)
+
+
+def constant(name: str) -> Value:
+    """A named number that is not learned."""
+    return Value("constant", attr=name)
+
+
+def build(op: str, *args: Value) -> Value:
+    """The value of operation `op` on `args`; its shape follows from theirs.
+
+    Only identities that keep every bit are applied: `-(3)` is the number -3, and a transpose of a
+    transpose, or of outer products, is written without one.
+
+    Raises ShapeError where the operation has no meaning for the arguments' shapes.
+    """
+    if op == "neg" and args[0].op == "number":
+        assert isinstance(args[0].attr, float)
+        return number(-args[0].attr)
+    if op == "transpose" and args[0].op == "transpose":
+        return args[0].args[0]
+    if op == "transpose" and args[0].op == "outer":
+        return build("outer", *reversed(args[0].args))
+    if op == "transpose" and args[0].op == "add":
+        return build("add", *(a.T for a in args[0].args))
+    return Value(op, args, TABLE[op].shape(op, tuple(a.shape for a in args)))
+
+
+def spread(x: Value, size: str) -> Value:
+    """The scalar `x`, repeated for each unit of `size`."""
+    if x.shape != ():
+        raise ShapeError(f"spread takes a scalar, got a value of shape {x.shape}")
+    return Value("spread", (x,), (size,))
+
+
+def fit(x: Value, shape: Shape) -> Value:
+    """Bring the gradient `x` to the shape of what it is the gradient of: undo a broadcast."""
+    if x.shape == shape:
+        return x
+    return build("sum", x) if shape == () else spread(x, *shape)
+
+
+# --- shape rules ------------------------------------------------------------------------------
+
+
+def _elementwise(op: str, shapes: tuple[Shape, ...]) -> Shape:
+    """Equal shapes, or scalars, which are repeated; matrices can only be added."""
+    wide = {s for s in shapes if s != ()}
+    if len(wide) > 1 or (op != "add" and any(len(s) > 1 for s in wide)):
+        raise ShapeError(f"{op} of shapes {shapes}")
+    return wide.pop() if wide else ()
+
+
+def _reduction(op: str, shapes: tuple[Shape, ...]) -> Shape:
+    if len(shapes[0]) > 1:
+        raise ShapeError(f"{op} of shape {shapes[0]}")
+    return ()
+
+
+def _apply(op: str, shapes: tuple[Shape, ...]) -> Shape:
+    matrix, vector = shapes
+    if len(matrix) != 2 or vector != matrix[1:]:
+        raise ShapeError(f"{op} of shapes {shapes}")
+    return matrix[:1]
+
+
+def _transpose(op: str, shapes: tuple[Shape, ...]) -> Shape:
+    if len(shapes[0]) != 2:
+        raise ShapeError(f"{op} of shape {shapes[0]}")
+    return shapes[0][::-1]
+
+
+def _outer(op: str, shapes: tuple[Shape, ...]) -> Shape:
+    if any(len(s) != 1 for s in shapes):
+        raise ShapeError(f"{op} of shapes {shapes}")
+    return shapes[0] + shapes[1]
+
+
+def _spread(op: str, shapes: tuple[Shape, ...]) -> Shape:
+    raise ShapeError(f"{op} needs a size: use spread()")
+
+
+# --- the table --------------------------------------------------------------------------------
+
+Derivative: TypeAlias = Callable[..., tuple[Value | None, ...]]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One row: everything the project knows about an operation."""
+
+    name: str
+    meaning: str
+    torch: Callable[..., Any]
+    """`torch(namespace, *tensors)`; units are the last dimension. The namespace comes as an
+    argument, so that reading the table does not import torch."""
+    derivative: Derivative
+    """`derivative(g, y, *args)`: the gradient of each argument, given the gradient `g` of the
+    result `y`; None where it is zero everywhere."""
+    arity: int = 1
+    infix: str | None = None
+    """How the language writes it between its arguments; None where it is a function or a form."""
+    also: tuple[str, ...] = ()
+    """Other spellings of a function's name."""
+    shape: Callable[[str, tuple[Shape, ...]], Shape] = _elementwise
+    function: bool = True
+    """Whether a person calls it by name, as `tanh(v)`."""
+
+
+def _rows(*rows: Operation) -> Mapping[str, Operation]:
+    return {row.name: row for row in rows}
+
+
+# A tie of min or max sends half of the gradient to either side, as torch does.
+TABLE: Mapping[str, Operation] = _rows(
+    Operation(
+        "add", "the sum of two values", lambda t, a, b: a + b,
+        lambda g, y, a, b: (g, g), 2, "+", function=False,
+    ),
+    Operation(
+        "sub", "the difference of two values", lambda t, a, b: a - b,
+        lambda g, y, a, b: (g, -g), 2, "-", function=False,
+    ),
+    Operation(
+        "mul", "the elementwise (Hadamard) product", lambda t, a, b: a * b,
+        lambda g, y, a, b: (g * b, g * a), 2, "*", function=False,
+    ),
+    Operation(
+        "div", "the elementwise quotient", lambda t, a, b: a / b,
+        lambda g, y, a, b: (g / b, -(g * y / b)), 2, "/", function=False,
+    ),
+    Operation("neg", "the value with its sign changed", lambda t, x: -x,
+              lambda g, y, x: (-g,), function=False),
+    Operation("sigmoid", "1 / (1 + exp(-v)), between 0 and 1: a gate", lambda t, x: t.sigmoid(x),
+              lambda g, y, x: (g * (y * (1 - y)),), also=("σ",)),
+    Operation("tanh", "the hyperbolic tangent, between -1 and 1", lambda t, x: t.tanh(x),
+              lambda g, y, x: (g * (1 - y * y),)),
+    Operation("relu", "v where it is positive, else 0", lambda t, x: t.relu(x),
+              lambda g, y, x: (g * build("step", x),)),
+    Operation("exp", "e to the power of v", lambda t, x: t.exp(x),
+              lambda g, y, x: (g * y,)),
+    Operation("log", "the natural logarithm", lambda t, x: t.log(x),
+              lambda g, y, x: (g / x,)),
+    Operation("softplus", "log(1 + exp(v)): a smooth relu",
+              lambda t, x: t.logaddexp(x, t.zeros_like(x)),
+              lambda g, y, x: (g * build("sigmoid", x),)),
+    Operation("sqrt", "the square root", lambda t, x: t.sqrt(x),
+              lambda g, y, x: (g / (y + y),)),
+    Operation("abs", "the value without its sign", lambda t, x: t.abs(x),
+              lambda g, y, x: (g * build("sign", x),)),
+    Operation("sin", "the sine of v in radians", lambda t, x: t.sin(x),
+              lambda g, y, x: (g * build("cos", x),)),
+    Operation("cos", "the cosine of v in radians", lambda t, x: t.cos(x),
+              lambda g, y, x: (-(g * build("sin", x)),)),
+    Operation("min", "the smaller of two values", lambda t, a, b: t.minimum(a, b),
+              lambda g, y, a, b: (g * (0.5 * (1 - build("sign", a - b))), g * (0.5 * (1 + build("sign", a - b)))),
+              2),
+    Operation("max", "the larger of two values", lambda t, a, b: t.maximum(a, b),
+              lambda g, y, a, b: (g * (0.5 * (1 + build("sign", a - b))), g * (0.5 * (1 - build("sign", a - b)))),
+              2),
+    Operation("sign", "-1, 0 or 1; its derivative counts as 0", lambda t, x: t.sign(x),
+              lambda g, y, x: (None,)),
+    Operation("step", "1 where v is positive, else 0; its derivative counts as 0",
+              lambda t, x: (x > 0).to(x.dtype), lambda g, y, x: (None,)),
+    Operation("sum", "the sum of a vector over its units, a scalar",
+              lambda t, x: x.sum(-1, keepdim=True) if x.dim() else x,
+              lambda g, y, x: (fit(g, x.shape),), shape=_reduction),
+    Operation("spread", "a scalar repeated for each unit of a size: spread(v, H)",
+              lambda t, x: x, lambda g, y, x: (build("sum", g),), shape=_spread, function=False),
+    Operation("apply", "a matrix applied to a vector",
+              lambda t, m, x: t.nn.functional.linear(x, m),
+              lambda g, y, m, x: (build("outer", g, x), m.T @ g), 2, shape=_apply, function=False),
+    Operation("transpose", "the transpose of a matrix", lambda t, m: m.mT,
+              lambda g, y, m: (g.T,), shape=_transpose, function=False),
+    Operation("outer", "the outer product of two vectors, a matrix; only sums take it",
+              lambda t, a, b: a.unsqueeze(-1) * b.unsqueeze(-2),
+              lambda g, y, a, b: (g @ b, g.T @ a), 2, shape=_outer, function=False),
+)  # fmt: skip
+
+
+# --- graphs -----------------------------------------------------------------------------------
+
+
+def topological(roots: Iterable[Value], stop: Callable[[Value], bool] | None = None) -> list[Value]:
+    """Every value that `roots` are built from, arguments before what uses them.
+
+    Does not look below a value for which `stop` is true. Iterative: depth is not bounded by
+    Python's stack.
+    """
+    order: dict[Value, None] = {}
+    stack: list[tuple[Value, bool]] = [(r, False) for r in reversed(list(roots))]
+    while stack:
+        v, ready = stack.pop()
+        if ready:
+            order[v] = None
+        elif v not in order:
+            stack.append((v, True))
+            if stop is None or not stop(v):
+                stack.extend((a, False) for a in reversed(v.args) if a not in order)
+    return list(order)
+
+
+def substitute(roots: Iterable[Value], replace: Mapping[Value, Value]) -> dict[Value, Value]:
+    """Rebuild `roots` with the keys of `replace` exchanged; maps each value met to its new self."""
+    done: dict[Value, Value] = dict(replace)
+    for v in topological(roots, stop=replace.__contains__):
+        if v not in done:
+            args = tuple(done[a] for a in v.args)
+            if not args:
+                done[v] = v
+            elif v.op == "spread":
+                done[v] = spread(args[0], *v.shape)
+            else:
+                done[v] = build(v.op, *args)
+    return done

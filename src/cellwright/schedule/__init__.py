@@ -1,0 +1,1 @@
+"""Schedules: what of a Program runs when."""
