@@ -1,1 +1,51 @@
-"""Cellwright: recurrent cells as equations."""
+"""Cellwright: write a recurrent cell as its equations, use it where `torch.nn.LSTM` stands.
+
+    layer = cellwright.PeepholeLSTM(88, 36)
+    layer = cellwright.Recurrent("path/to/my.cell", 88, 36)
+    output, state = layer(x)
+
+What needs torch is imported when it is first used: `cellwright.cell("lstm")` does not.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from cellwright.errors import CellwrightError
+from cellwright.language import Cell, CellError, catalogue, cell, parse
+
+if TYPE_CHECKING:
+    from cellwright.backends.registry import BackendError
+    from cellwright.layers.named import (
+        CIFG, FGR, GRU, JANET, LSTM, MGU, NFG, NIAF, NIG, NOAF, NOG, RNN, CoupledLSTM,
+        GRUResetBefore, PeepholeLSTM,
+    )  # fmt: skip
+    from cellwright.layers.recurrent import LayerError, Recurrent
+
+__version__ = version("cellwright")
+
+__all__ = [
+    "CIFG", "FGR", "GRU", "JANET", "LSTM", "MGU", "NFG", "NIAF", "NIG", "NOAF", "NOG", "RNN",
+    "BackendError", "Cell", "CellError", "CellwrightError", "CoupledLSTM", "GRUResetBefore",
+    "LayerError", "PeepholeLSTM", "Recurrent", "catalogue", "cell", "parse",
+]  # fmt: skip
+
+_LATER = {
+    "BackendError": "backends.registry",
+    "LayerError": "layers.recurrent",
+    "Recurrent": "layers.recurrent",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'cellwright' has no attribute {name!r}")
+    found: object = getattr(import_module(f"cellwright.{_LATER.get(name, 'layers.named')}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -49,6 +49,9 @@ class Cell:
     equations: tuple[Equation, ...]
     program: Program
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return parse, (self.text, self.name)
+
     @property
     def captions(self) -> Mapping[str, str]:
         """Each equation's caption, by the name it sets."""

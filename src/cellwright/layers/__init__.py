@@ -1,0 +1,1 @@
+"""Layers: Programs as torch modules."""

@@ -1,0 +1,169 @@
+"""Named layers: the catalogue's best-known cells with the positional arguments of torch.nn."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from cellwright.language import cell as find_cell
+from cellwright.layers.interop import split_biases
+from cellwright.layers.recurrent import Recurrent
+
+__all__ = [
+    "CIFG", "FGR", "GRU", "JANET", "LSTM", "MGU", "NAMED", "NFG", "NIAF", "NIG", "NOAF", "NOG",
+    "RNN", "CoupledLSTM", "GRUResetBefore", "PeepholeLSTM", "twin",
+]  # fmt: skip
+
+
+class _Named(Recurrent):
+    """A layer of one cell of the catalogue; arguments and contract as `Recurrent`."""
+
+    cell_name: ClassVar[str]
+    torch_module: ClassVar[type[nn.RNNBase] | None] = None
+    """The module of torch.nn that has the same equations."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        backend: str = "auto",
+        **constants: float,
+    ) -> None:
+        super().__init__(self.cell_name, input_size, hidden_size, num_layers, bias, batch_first,
+                         dropout, bidirectional, proj_size, device, dtype, backend=backend,
+                         **constants)  # fmt: skip
+
+    def extra_repr(self) -> str:
+        """As `Recurrent`'s, without the cell, which the class names."""
+        return super().extra_repr().partition(", ")[2]
+
+
+class RNN(_Named):
+    """The simple recurrent network of Elman (1990); `torch.nn.RNN` with tanh."""
+
+    cell_name = "rnn"
+    torch_module = nn.RNN
+
+
+class LSTM(_Named):
+    """The LSTM with forget gate and without peepholes; `torch.nn.LSTM`."""
+
+    cell_name = "lstm"
+    torch_module = nn.LSTM
+
+
+class PeepholeLSTM(_Named):
+    """Variation 1: the gates see the memory (Gers, Schraudolph, Schmidhuber 2002)."""
+
+    cell_name = "peephole_lstm"
+
+
+class CoupledLSTM(_Named):
+    """Variation 2: what is forgotten makes room for what is written, i = 1 - f."""
+
+    cell_name = "coupled_lstm"
+
+
+class GRU(_Named):
+    """The GRU with the reset after the matrix, as cuDNN and Keras run it; `torch.nn.GRU`."""
+
+    cell_name = "gru"
+    torch_module = nn.GRU
+
+
+class GRUResetBefore(_Named):
+    """Variation 3: the GRU of Cho et al. (2014), the reset before the matrix."""
+
+    cell_name = "gru_reset_before"
+
+
+class CIFG(_Named):
+    """Greff et al. (2017): f = 1 - i, with peepholes."""
+
+    cell_name = "cifg"
+
+
+class NIG(_Named):
+    """Greff et al. (2017): no input gate."""
+
+    cell_name = "nig"
+
+
+class NFG(_Named):
+    """Greff et al. (2017): no forget gate."""
+
+    cell_name = "nfg"
+
+
+class NOG(_Named):
+    """Greff et al. (2017): no output gate."""
+
+    cell_name = "nog"
+
+
+class NIAF(_Named):
+    """Greff et al. (2017): no input activation function."""
+
+    cell_name = "niaf"
+
+
+class NOAF(_Named):
+    """Greff et al. (2017): no output activation function."""
+
+    cell_name = "noaf"
+
+
+class FGR(_Named):
+    """Greff et al. (2017): full gate recurrence."""
+
+    cell_name = "fgr"
+
+
+class MGU(_Named):
+    """The minimal gated unit (Zhou et al. 2016)."""
+
+    cell_name = "mgu"
+
+
+class JANET(_Named):
+    """Just another network: only a forget gate (van der Westhuizen, Lasenby 2018)."""
+
+    cell_name = "janet"
+
+
+NAMED: tuple[type[_Named], ...] = (
+    RNN, LSTM, PeepholeLSTM, CoupledLSTM, GRU, GRUResetBefore, CIFG, NIG, NFG, NOG, NIAF, NOAF,
+    FGR, MGU, JANET,
+)  # fmt: skip
+
+
+def twin(layer: Recurrent) -> nn.RNNBase | None:
+    """The module of torch.nn with the equations and parameters of `layer`, where there is one."""
+    modules = [c.torch_module for c in NAMED if c.torch_module is not None
+               and find_cell(c.cell_name).program == layer.cell.program]  # fmt: skip
+    if not modules or (layer.proj_size and modules[0] is not nn.LSTM):
+        return None
+    w = next(layer.parameters())
+    extra: dict[str, Any] = {"proj_size": layer.proj_size} if layer.proj_size else {}
+    made = modules[0](layer.input_size, layer.hidden_size, layer.num_layers, bias=layer.bias,
+                      batch_first=layer.batch_first, dropout=layer.dropout,
+                      bidirectional=layer.bidirectional, device=w.device, dtype=w.dtype,
+                      **extra)  # fmt: skip
+    own = {k: v.detach().clone() for k, v in layer.state_dict().items()}
+    for key in [k for k in own if k.startswith("bias_")]:
+        ih, hh = split_biases(own.pop(key), layer.program)
+        suffix = key.removeprefix("bias")
+        own[f"bias_ih{suffix}"], own[f"bias_hh{suffix}"] = ih, hh
+    made.load_state_dict(own)
+    return made.train(layer.training)

@@ -1,0 +1,199 @@
+"""The torch operator: a whole sequence of a Program as one node of torch's graphs.
+
+The operator carries the program as text, so a compiled or exported graph says what it computes and
+needs nothing but this package to run. Its derivative is the derivative Program, run by the same
+operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import repeat
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cellwright.backends import reference
+from cellwright.backends.registry import select
+from cellwright.language import print_program
+from cellwright.language import program as read_program
+from cellwright.program.derivative import derivative
+from cellwright.program.program import Program
+from cellwright.program.transforms import with_outputs
+
+__all__ = ["execute"]
+
+_parsed = lru_cache(maxsize=1024)(read_program)
+
+
+def execute(
+    program: str,
+    backend: str,
+    inputs: Sequence[Tensor],
+    states: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+    lengths: Tensor | None = None,
+    resets: Tensor | None = None,
+    reverse: bool = False,
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Run a program, given as text; arguments and results as `backends.reference.run`.
+
+    Differentiable any number of times. Under autocast everything is cast to its dtype. Under
+    torch.func's transforms the reference backend runs, which torch can see into.
+    """
+    device = inputs[0].device.type
+    if torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
+        inputs, states, parameters = ([x.to(dtype) for x in xs]
+                                      for xs in (inputs, states, parameters))  # fmt: skip
+    compiling = torch.compiler.is_compiling()
+    if not compiling and torch._C._are_functorch_transforms_active():
+        result = reference.run(_parsed(program), inputs, states, parameters,
+                               lengths=lengths, resets=resets, reverse=reverse)  # fmt: skip
+        return result.outputs, result.states
+    save = torch.is_grad_enabled() and any(
+        x.requires_grad for xs in (inputs, states, parameters) for x in xs
+    )
+    found = _run(program, backend, save, list(inputs), list(states), list(parameters),
+                 lengths, resets, reverse)  # fmt: skip
+    n = _output_count(program)
+    return found[:n], found[n : n + len(states)]
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator, unused-ignore]
+def _output_count(program: str) -> int:
+    return len(_parsed(program).outputs)
+
+
+@torch.library.custom_op("cellwright::run", mutates_args=())
+def _run(
+    program: str,
+    backend: str,
+    save: bool,
+    inputs: list[Tensor],
+    states: list[Tensor],
+    parameters: list[Tensor],
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    reverse: bool,
+) -> list[Tensor]:
+    """Streams out, final states, sums; then, where `save` is set, what backward reads."""
+    p = _parsed(program)
+    q = derivative(p).forward if save else p
+    like = inputs[0]
+    chosen = select(backend, q, like.device, like.dtype)
+    with torch.no_grad(), torch.autocast(like.device.type, enabled=False):
+        result = chosen.run(q, inputs, states, parameters,
+                            lengths=lengths, resets=resets, reverse=reverse)  # fmt: skip
+    outputs, saved = result.outputs[: len(p.outputs)], result.outputs[len(p.outputs) :]
+    return _unaliased([*outputs, *result.states, *result.sums, *saved],
+                      [*inputs, *states, *parameters])  # fmt: skip
+
+
+def _unaliased(results: list[Tensor], arguments: list[Tensor]) -> list[Tensor]:
+    """An operator's results may share memory neither with its arguments nor with each other."""
+    seen = {x.untyped_storage().data_ptr() for x in arguments}
+    for i, x in enumerate(results):
+        if x.untyped_storage().data_ptr() in seen:
+            results[i] = x = x.clone()
+        seen.add(x.untyped_storage().data_ptr())
+    return results
+
+
+@_run.register_fake
+def _fake(
+    program: str,
+    backend: str,
+    save: bool,
+    inputs: list[Tensor],
+    states: list[Tensor],
+    parameters: list[Tensor],
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    reverse: bool,
+) -> list[Tensor]:
+    p = _parsed(program)
+    q = derivative(p).forward if save else p
+    like = inputs[0]
+    T, B = like.shape[:2]
+    leaves = [*p.inputs, *p.states, *(r.value for r in p.parameters)]
+    sizes: dict[str, int] = {}
+    for v, x in zip(leaves, [*inputs, *states, *parameters], strict=True):
+        sizes.update(zip(v.shape, x.shape[x.dim() - len(v.shape) :], strict=True))
+    streams = [like.new_empty((T, B, *([sizes[s] for s in q.named[o].shape] or [1])))
+               for o in q.outputs]  # fmt: skip
+    final = [like.new_empty((B, sizes[v.shape[0]])) for v in p.states]
+    sums = [like.new_empty([sizes[s] for s in t.value.shape]) for t in p.sums]
+    return [*streams[: len(p.outputs)], *final, *sums, *streams[len(p.outputs) :]]
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+    program, backend, save, streams, states, parameters, lengths, resets, reverse = inputs
+    p = _parsed(program)
+    results = len(p.outputs) + len(p.states) + len(p.sums)
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(*streams, *states, *parameters, *output[results:], lengths, resets)
+    ctx.shapes = [x.shape for x in output[:results]]
+    ctx.of = (program, backend, save, reverse, any(x.requires_grad for x in streams))
+
+
+def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
+    program, backend, save, reverse, wants_streams = ctx.of
+    p = _parsed(program)
+    *tensors, lengths, resets = ctx.saved_tensors
+    n, m, k = len(p.inputs), len(p.states), len(p.parameters)
+    arguments, saved = tensors[: n + m + k], tensors[n + m + k :]
+    given = [x.new_zeros(shape) if g is None else g
+             for g, shape, x in zip(grads, ctx.shapes, repeat(tensors[0]))]  # fmt: skip
+    if save and not p.sums and not torch.is_grad_enabled():
+        d = derivative(p)
+        own = dict(zip(_leaf_names(p), arguments, strict=True))
+        text = _backward_text(p, wants_streams)
+        q = _parsed(text)
+        found: list[Tensor | None] = list(_run(
+            text, backend, False,
+            [*given[: len(p.outputs)], *(own[v] for v in d.saved_inputs), *saved],
+            given[len(p.outputs) :], [own[r.name] for r in q.parameters],
+            lengths, resets, not reverse,
+        ))  # fmt: skip
+        if not wants_streams:
+            found = [None] * n + found
+    else:
+        found = _by_reference(p, arguments, given, lengths, resets, reverse)
+    return (None, None, None, found[:n], found[n : n + m], found[n + m :], None, None, None)
+
+
+_run.register_autograd(_backward, setup_context=_setup_context)
+
+
+def _leaf_names(p: Program) -> list[str]:
+    return [v.name for v in (*p.inputs, *p.states, *(q.value for q in p.parameters))]
+
+
+@lru_cache(maxsize=1024)
+def _backward_text(p: Program, wants_streams: bool) -> str:
+    """The backward program; without the gradients of streams in, where nobody wants them."""
+    backward = derivative(p).backward
+    return print_program(backward if wants_streams else with_outputs(backward, ()))
+
+
+def _by_reference(
+    p: Program, arguments: Sequence[Tensor], given: Sequence[Tensor],
+    lengths: Tensor | None, resets: Tensor | None, reverse: bool,
+) -> list[Tensor | None]:  # fmt: skip
+    """By torch's own autograd through the reference: gradients that can be differentiated again."""
+    again = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # An argument may be computed from another one; a view of each keeps their gradients apart.
+        views = [x.view_as(x) if x.requires_grad else x for x in arguments]
+        n, m = len(p.inputs), len(p.states)
+        result = reference.run(p, views[:n], views[n : n + m], views[n + m :],
+                               lengths=lengths, resets=resets, reverse=reverse)  # fmt: skip
+        pairs = [(y, g) for y, g in zip((*result.outputs, *result.states, *result.sums), given,
+                                        strict=True) if y.requires_grad]  # fmt: skip
+        wanted = [x for x in views if x.requires_grad]
+        found = iter(torch.autograd.grad([y for y, _ in pairs], wanted, [g for _, g in pairs],
+                                         create_graph=again, allow_unused=True))  # fmt: skip
+    return [next(found) if x.requires_grad else None for x in views]

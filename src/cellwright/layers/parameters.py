@@ -1,0 +1,103 @@
+"""How a Program's parameters are kept: stacked as torch stacks them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cellwright.program.ops import Shape, Value
+from cellwright.program.program import Parameter, Program
+from cellwright.program.transforms import biases
+
+__all__ = ["Gate", "Stack", "gates", "stacks"]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Parameters of one kind and shape, kept as one tensor, along its first dimension."""
+
+    name: str
+    """As in torch, without the layer: `weight_ih`, `weight_hh`, `weight_hr`, `bias`; other learned
+    vectors go by the letters before the underscore of their names."""
+    members: tuple[Parameter, ...]
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of each member."""
+        return self.members[0].shape
+
+
+def stacks(p: Program) -> tuple[Stack, ...]:
+    """The stacks of a program: matrices first, in the order in which the equations read them.
+
+    `weight_ih` holds the matrices applied to the input, or to what is made of it alone;
+    `weight_hh` those in the recurrence; `weight_hr` the projection; `bias` the vectors that are
+    only added. Where a kind has several shapes, the first has the kind's name.
+    """
+    groups: dict[tuple[str, Shape], list[Parameter]] = {}
+    for q in sorted(p.parameters, key=lambda q: -len(q.shape)):
+        groups.setdefault((_kind(p, q), q.shape), []).append(q)
+    names: set[str] = set()
+    found = []
+    for (kind, _), members in groups.items():
+        name = kind if kind not in names else members[0].name
+        names.add(name)
+        found.append(Stack(name, tuple(members)))
+    order = ("weight_ih", "weight_hh", "weight_hr", "bias")
+    rank = {name: i for i, name in enumerate(order)}
+    return tuple(sorted(found, key=lambda s: rank.get(s.name, len(order))))
+
+
+def _kind(p: Program, q: Parameter) -> str:
+    if len(q.shape) == 2:
+        if q.shape[0] == "P":
+            return "weight_hr"
+        recurrent = any(v.op == "apply" and q.value in _matrix(v) and v in p.recurrent
+                        for v in p.values)  # fmt: skip
+        return "weight_hh" if recurrent else "weight_ih"
+    if q in biases(p):
+        return "bias"
+    return q.name.split("_")[0] if q.shape else q.name
+
+
+def _matrix(v: Value) -> tuple[Value, ...]:
+    m = v.args[0]
+    return (m, *m.args)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What torch's two biases add to: one block of `weight_ih` with one of `weight_hh`.
+
+    torch's cells have a bias for each; an equation that has one for both has their sum.
+    """
+
+    bias: str
+    """A bias of the program."""
+    ih: int | None
+    """The block of `weight_ih` whose product it is added to, if to any."""
+    hh: int | None
+
+
+def gates(p: Program) -> tuple[Gate, ...]:
+    """For each bias of `p`, the matrices it stands beside in a sum."""
+    blocks = {q.name: (s.name, i) for s in stacks(p) for i, q in enumerate(s.members)}
+    sums = [set(_terms(v)) for v in p.values if v.op == "add"]
+    found = []
+    for b in biases(p):
+        beside = {t.args[0].name for terms in sums if b.value in terms
+                  for t in terms if t.op == "apply" and t.args[0].op == "parameter"}  # fmt: skip
+        at = {blocks[name][0]: blocks[name][1] for name in sorted(beside)}
+        found.append(Gate(b.name, at.get("weight_ih"), at.get("weight_hh")))
+    return tuple(found)
+
+
+def _terms(v: Value) -> Iterator[Value]:
+    """The terms of a sum, however it is bracketed."""
+    stack = [v]
+    while stack:
+        top = stack.pop()
+        if top.op == "add":
+            stack.extend(top.args)
+        else:
+            yield top

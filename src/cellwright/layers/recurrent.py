@@ -1,0 +1,413 @@
+"""The layer: any cell, wherever `torch.nn.LSTM` stands."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from cellwright.backends.registry import select
+from cellwright.errors import CellwrightError
+from cellwright.language import Cell, print_program
+from cellwright.language import cell as find_cell
+from cellwright.layers import interop
+from cellwright.layers.operator import execute
+from cellwright.layers.parameters import Stack, stacks
+from cellwright.program.program import Program
+from cellwright.program.transforms import project, watch, without_biases
+
+__all__ = ["LayerError", "Recurrent", "State"]
+
+State: TypeAlias = Tensor | tuple[Tensor, ...]
+
+
+class LayerError(CellwrightError, ValueError):
+    """A layer was made or called with something it cannot work with."""
+
+
+class Recurrent(nn.Module):
+    """A recurrent layer of any cell, with the contract of `torch.nn.LSTM`.
+
+    Args:
+        cell: a name of the catalogue (`"peephole_lstm"`), a path to a `.cell` file, or a `Cell`.
+        input_size: features of the input, `I`.
+        hidden_size: features of the hidden state, `H`.
+        num_layers: layers on top of each other; each reads the one below.
+        bias: False leaves out every learned vector that the cell's equations only add.
+        batch_first: inputs and outputs are `(B, T, …)`, not `(T, B, …)`; states are not affected.
+        dropout: probability of zeroing an output of each layer but the last, in training.
+        bidirectional: a second set of parameters runs from the end to the start; outputs are
+            concatenated, forward first.
+        proj_size: `P` > 0 multiplies the output state by a learned `(P, H)` matrix (LSTMP).
+        device, dtype: of the parameters.
+        backend: `"auto"`, or the name of the one to insist on; `cellwright doctor` lists them.
+        constants: new values for the cell's `const` lines.
+
+    Parameters are stacked as torch stacks them, the cell's equations giving the order of gates:
+    `weight_ih_l{k}` `(gates * H, I)`, `weight_hh_l{k}` `(gates * H, H)`, `bias_l{k}`, then what
+    else the cell learns; `_reverse` is appended for the second direction. `views()` gives each by
+    its name in the equations. They start uniform in ±1/sqrt(H), but where the cell says `init`.
+
+    A state_dict of `nn.LSTM`, `nn.GRU` or `nn.RNN` loads into the cell of the same equations.
+
+    Raises:
+        CellError: there is no such cell, or its text is wrong.
+        LayerError: an argument is out of range, or not possible for this cell.
+        BackendError: the backend named cannot run this cell on this device and dtype.
+    """
+
+    def __init__(
+        self,
+        cell: str | os.PathLike[str] | Cell,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        backend: str = "auto",
+        **constants: float,
+    ) -> None:
+        super().__init__()
+        for name, size in (("input_size", input_size), ("hidden_size", hidden_size),
+                           ("num_layers", num_layers)):  # fmt: skip
+            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+                raise LayerError(f"{name} must be a whole number of at least 1, got {size!r}")
+        if isinstance(dropout, bool) or not 0 <= dropout <= 1:
+            raise LayerError(f"dropout must be a probability, from 0 to 1, got {dropout!r}")
+        if dropout and num_layers == 1:
+            warnings.warn("dropout acts between layers, and num_layers is 1: it does nothing here",
+                          stacklevel=2)  # fmt: skip
+        if not 0 <= proj_size < hidden_size:
+            raise LayerError("proj_size must be at least 0 and smaller than hidden_size "
+                             f"{hidden_size}, got {proj_size!r}")  # fmt: skip
+        self.cell = find_cell(cell)
+        self.input_size, self.hidden_size, self.proj_size = input_size, hidden_size, proj_size
+        self.num_layers, self.bias, self.batch_first = num_layers, bias, batch_first
+        self.dropout, self.bidirectional = float(dropout), bidirectional
+        self.backend, self.constants = backend, {k: float(v) for k, v in constants.items()}
+        self._build()
+        select(backend, self.program, torch.device(device or torch.get_default_device()),
+               dtype or torch.get_default_dtype())  # fmt: skip
+        for layer, direction in self._places():
+            sizes = self._sizes(layer)
+            for stack in self._stacks:
+                shape = [sizes[s] for s in stack.shape]
+                full = [len(stack.members) * shape[0], *shape[1:]] if shape else []
+                name = stack.name + _suffix(layer, direction)
+                setattr(self, name, nn.Parameter(torch.empty(full, device=device, dtype=dtype)))
+        self.reset_parameters()
+
+    def _build(self) -> None:
+        """What follows from the arguments alone, and is not part of the state of the module."""
+        p = self.cell.program.with_constants(**self.constants)
+        p = p if self.bias else without_biases(p)
+        p = project(p) if self.proj_size else p
+        self.program: Program = p
+        self._stacks: tuple[Stack, ...] = stacks(p)
+        self._text = print_program(p)
+        self._state_sizes = [v.shape[0] for v in p.states]
+        # A cell that mixes its input with values of the hidden size has x of size H.
+        self._square = p.inputs[0].shape != ("I",)
+        below = self._output_size * self._directions
+        sizes = [self.input_size] + [below] * (self.num_layers > 1)
+        if self._square and any(size != self.hidden_size for size in sizes):
+            raise LayerError(
+                f"{self.cell.name} needs input_size == hidden_size, because its equations combine "
+                f"x elementwise with values of the hidden size; got {sizes[0]} and "
+                f"{self.hidden_size}" + (f", and {below} for the layers above" if len(sizes) > 1
+                                         else ""))  # fmt: skip
+
+    def __getstate__(self) -> dict[str, Any]:
+        derived = ("program", "_stacks", "_text", "_state_sizes", "_square")
+        return {k: v for k, v in super().__getstate__().items() if k not in derived}  # type: ignore[misc]
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._build()
+
+    # --- sizes -------------------------------------------------------------------------------
+
+    @property
+    def _directions(self) -> int:
+        return 2 if self.bidirectional else 1
+
+    @property
+    def _output_size(self) -> int:
+        sizes = {"I": self.input_size, "H": self.hidden_size, "P": self.proj_size}
+        return sizes[self.program.named[self.program.outputs[0]].shape[0]]
+
+    def _places(self) -> Iterator[tuple[int, int]]:
+        return ((k, d) for k in range(self.num_layers) for d in range(self._directions))
+
+    def _sizes(self, layer: int) -> dict[str, int]:
+        below = self._output_size * self._directions
+        return {"I": below if layer else self.input_size, "H": self.hidden_size,
+                "P": self.proj_size}  # fmt: skip
+
+    # --- parameters --------------------------------------------------------------------------
+
+    def reset_parameters(self) -> None:
+        """Draw new parameters: uniform in ±1/sqrt(H), and where the cell says `init`, that."""
+        bound = 1 / sqrt(self.hidden_size)
+        with torch.no_grad():
+            for w in self.parameters():
+                nn.init.uniform_(w, -bound, bound)
+            for layer, direction in self._places():
+                views = self.views(layer, bool(direction))
+                for q in self.program.parameters:
+                    if q.init is not None:
+                        views[q.name].fill_(q.init)
+
+    def views(self, layer: int = 0, reverse: bool = False) -> dict[str, Tensor]:
+        """Each parameter of one layer and direction by its name in the equations.
+
+        The tensors are views: writing to one, under `torch.no_grad()`, writes to the parameter.
+        """
+        found: dict[str, Tensor] = {}
+        for stack in self._stacks:
+            w = getattr(self, stack.name + _suffix(layer, int(reverse)))
+            n = len(stack.members)
+            parts = w.split(w.shape[0] // n) if stack.shape and n > 1 else (w,)
+            found.update(zip((q.name for q in stack.members), parts, strict=True))
+        return {q.name: found[q.name] for q in self.program.parameters}
+
+    def flatten_parameters(self) -> None:
+        """Does nothing: code written for `nn.LSTM` may call it."""
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        for layer, direction in self._places():
+            interop.fold_biases(state_dict, prefix, _suffix(layer, direction), self.program)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def to_torch(self) -> nn.RNNBase:
+        """The `torch.nn` module of the same equations, with these parameters.
+
+        Raises LayerError where torch.nn has none.
+        """
+        from cellwright.layers.named import twin  # noqa: PLC0415 - named layers are Recurrents
+
+        made = twin(self)
+        if made is None:
+            raise LayerError(f"torch.nn has no module with the equations of {self.cell.name}")
+        return made
+
+    # --- running -----------------------------------------------------------------------------
+
+    def forward(
+        self,
+        x: Tensor | PackedSequence,
+        state: State | None = None,
+        lengths: Tensor | None = None,
+        resets: Tensor | None = None,
+    ) -> tuple[Tensor | PackedSequence, State]:
+        """Run the layer over whole sequences.
+
+        Args:
+            x: `(T, B, I)`, `(B, T, I)` with `batch_first`, `(T, I)` for one sequence, or a
+                PackedSequence.
+            state: the initial state: a tensor `(num_layers * directions, B, H)` for a cell with
+                one state, a tuple of them for several; without `B` for one sequence. Zeros where
+                it is not given. A projected state has `proj_size` features.
+            lengths: `(B,)` integers, from 1 to `T`: sequence b is over after `lengths[b]` steps.
+                Its output is zero from there on, its final state is the one after its last step.
+            resets: bool, shaped like the first two dimensions of x: a true value at step t starts
+                an episode there; no state passes into it from step t - 1, in either direction.
+
+        Returns:
+            The output of the last layer, `(T, B, directions * H)`, laid out as x, and the final
+            state, shaped as `state`.
+
+        Raises:
+            LayerError: a shape or a type does not fit.
+        """
+        if isinstance(x, PackedSequence):
+            return self._forward_packed(x, state, lengths, resets)
+        call = self._prepare(x, state, lengths, resets)
+        output, final, _ = self._run(call)
+        return call.restore(output), self._leave([call.restore_state(s) for s in final])
+
+    def trace(
+        self,
+        x: Tensor,
+        state: State | None = None,
+        lengths: Tensor | None = None,
+        resets: Tensor | None = None,
+        *,
+        layer: int = 0,
+        reverse: bool = False,
+    ) -> dict[str, Tensor]:
+        """Every named value of the equations at every step, `(T, B, H)`, laid out as x.
+
+        `layer` and `reverse` choose which layer and direction to look into. A state's name stands
+        for its new value: `trace(x)["c"]` is c after each step.
+
+        Raises LayerError as `forward` does, and for a layer or direction that there is not.
+        """
+        if not 0 <= layer < self.num_layers:
+            raise LayerError(f"layer must be from 0 to {self.num_layers - 1}, got {layer!r}")
+        if reverse and not self.bidirectional:
+            raise LayerError("reverse=True needs a bidirectional layer")
+        if isinstance(x, PackedSequence):
+            raise LayerError("trace takes a padded tensor and lengths, not a PackedSequence: use "
+                             "torch.nn.utils.rnn.pad_packed_sequence")  # fmt: skip
+        call = self._prepare(x, state, lengths, resets)
+        _, _, seen = self._run(call, (layer, int(reverse)))
+        return {name: call.restore(v) for name, v in seen.items()}
+
+    def _forward_packed(
+        self, x: PackedSequence, state: State | None, lengths: Tensor | None, resets: Tensor | None
+    ) -> tuple[PackedSequence, State]:
+        if lengths is not None or resets is not None:
+            raise LayerError("a PackedSequence has its own lengths, and takes no resets: pass a "
+                             "padded tensor with lengths= and resets=")  # fmt: skip
+        padded, own = pad_packed_sequence(x)
+        call = self._prepare(padded, state, own, None, layout="TB")
+        output, final, _ = self._run(call)
+        if x.sorted_indices is not None:
+            output, own = output.index_select(1, x.sorted_indices), own[x.sorted_indices.cpu()]
+        data = pack_padded_sequence(output, own).data
+        packed = PackedSequence(data, x.batch_sizes, x.sorted_indices, x.unsorted_indices)
+        return packed, self._leave(final)
+
+    def _run(
+        self, call: _Call, watched: tuple[int, int] | None = None
+    ) -> tuple[Tensor, list[Tensor], dict[str, Tensor]]:
+        """All layers: output, final states, and what was watched in one layer and direction."""
+        x, final = call.x, []
+        seen: dict[str, Tensor] = {}
+        for layer in range(self.num_layers):
+            outputs = []
+            for direction in range(self._directions):
+                at = layer * self._directions + direction
+                arguments = ([x], [s[at] for s in call.state],
+                             list(self.views(layer, bool(direction)).values()), call.lengths,
+                             call.resets_from(direction), bool(direction))  # fmt: skip
+                if (layer, direction) == watched:
+                    p = watch(self.program)
+                    values, _ = execute(print_program(p), self.backend, *arguments)
+                    seen = {o.removesuffix("'"): v for o, v in zip(p.outputs, values, strict=True)}
+                [y], new = execute(self._text, self.backend, *arguments)
+                outputs.append(y)
+                final.append(new)
+            x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
+            if self.dropout and layer < self.num_layers - 1:
+                x = nn.functional.dropout(x, self.dropout, self.training)
+        return x, [torch.stack(states) for states in zip(*final, strict=True)], seen
+
+    def _leave(self, states: list[Tensor]) -> State:
+        return states[0] if len(states) == 1 else tuple(states)
+
+    # --- arguments ---------------------------------------------------------------------------
+
+    def _prepare(
+        self, x: Tensor, state: State | None, lengths: Tensor | None, resets: Tensor | None,
+        layout: str | None = None,
+    ) -> _Call:  # fmt: skip
+        layout = layout or ("BT" if self.batch_first else "TB")
+        if not isinstance(x, Tensor) or x.dim() not in (2, 3):
+            got = f"{x.dim()} dimensions" if isinstance(x, Tensor) else type(x).__name__
+            raise LayerError(f"x must be a tensor ({', '.join(layout)}, I), or (T, I) for one "
+                             f"sequence, got {got}")  # fmt: skip
+        if x.shape[-1] != self.input_size:
+            raise LayerError(f"x must have {self.input_size} features in its last dimension "
+                             f"(input_size), got shape {tuple(x.shape)}")  # fmt: skip
+        batched = x.dim() == 3
+        swap = batched and layout == "BT"
+        steps = x if batched else x.unsqueeze(1)
+        steps = steps.transpose(0, 1) if swap else steps
+        T, B = steps.shape[:2]
+        if T == 0:
+            raise LayerError(f"x has no steps: its shape is {tuple(x.shape)}")
+        if resets is not None:
+            _need(resets, "resets", tuple(x.shape[:-1]), lambda d: d == torch.bool, "bool")
+            resets = resets if batched else resets.unsqueeze(1)
+            resets = resets.transpose(0, 1) if swap else resets
+        if lengths is not None:
+            lengths = lengths if batched else lengths.reshape(1)
+            _need(lengths, "lengths", (B,), lambda d: not d.is_floating_point and d != torch.bool,
+                  "integer")  # fmt: skip
+            if not torch.compiler.is_compiling() and not torch._C._are_functorch_transforms_active() \
+                    and B and not 1 <= int(lengths.min()) <= int(lengths.max()) <= T:
+                raise LayerError(f"lengths must be from 1 to {T}, the steps of x; got from "
+                                 f"{int(lengths.min())} to {int(lengths.max())}")
+        return _Call(steps, self._states(state, steps, batched), lengths, resets, batched, swap)
+
+    def _states(self, state: State | None, x: Tensor, batched: bool) -> list[Tensor]:
+        B, places = x.shape[1], self.num_layers * self._directions
+        sizes = {"H": self.hidden_size, "P": self.proj_size}
+        shapes = [(places, B, sizes[s]) if batched else (places, sizes[s])
+                  for s in self._state_sizes]  # fmt: skip
+        if state is None:
+            return [x.new_zeros(places, B, shape[-1]) for shape in shapes]
+        given = (state,) if isinstance(state, Tensor) else tuple(state)
+        names = [v.name for v in self.program.states]
+        if len(given) != len(shapes) or (len(shapes) > 1 and isinstance(state, Tensor)):
+            expected = f"a tuple ({', '.join(names)})" if len(names) > 1 else "one tensor"
+            raise LayerError(f"state must be {expected}, got {len(given)} "
+                             f"tensor{'s' * (len(given) != 1)}")  # fmt: skip
+        for name, s, shape in zip(names, given, shapes, strict=True):
+            if tuple(s.shape) != shape:
+                raise LayerError(f"the initial {name} must have shape {shape}, got "
+                                 f"{tuple(s.shape)}")  # fmt: skip
+        return [s if batched else s.unsqueeze(1) for s in given]
+
+    def extra_repr(self) -> str:
+        """The arguments that differ from their defaults."""
+        shown = [f"{self.cell.name!r}", str(self.input_size), str(self.hidden_size)]
+        for name, default in (("num_layers", 1), ("bias", True), ("batch_first", False),
+                              ("dropout", 0.0), ("bidirectional", False), ("proj_size", 0),
+                              ("backend", "auto")):  # fmt: skip
+            if getattr(self, name) != default:
+                shown.append(f"{name}={getattr(self, name)!r}")
+        shown += [f"{k}={v!r}" for k, v in self.constants.items()]
+        return ", ".join(shown)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """The arguments of one call, as (T, B, I), and how to give results the caller's layout."""
+
+    x: Tensor
+    state: list[Tensor]
+    lengths: Tensor | None
+    resets: Tensor | None
+    batched: bool
+    swap: bool
+
+    def resets_from(self, direction: int) -> Tensor | None:
+        """In reverse a reset at the first step is no boundary: nothing comes before it."""
+        if self.resets is None or not direction:
+            return self.resets
+        return torch.cat((torch.zeros_like(self.resets[:1]), self.resets[1:]))
+
+    def restore(self, y: Tensor) -> Tensor:
+        if not self.batched:
+            return y.squeeze(1)
+        return y.transpose(0, 1) if self.swap else y
+
+    def restore_state(self, s: Tensor) -> Tensor:
+        return s if self.batched else s.squeeze(1)
+
+
+def _suffix(layer: int, direction: int) -> str:
+    """As torch names parameters: `_l0`, `_l0_reverse`."""
+    return f"_l{layer}" + "_reverse" * direction
+
+
+def _need(x: Tensor, name: str, shape: tuple[int, ...], fits: Any, kind: str) -> None:
+    if not isinstance(x, Tensor) or tuple(x.shape) != shape or not fits(x.dtype):
+        got = f"{x.dtype} {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+        raise LayerError(f"{name} must be a tensor of {kind} values of shape {shape}, got {got}")
