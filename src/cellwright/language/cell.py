@@ -73,7 +73,7 @@ def parse(text: str, name: str = "cell", source: str | None = None) -> Cell:
     """
     source = source or f"{name}{SUFFIX}"
     syntax = read(text, source)
-    found = elaborate(syntax)
+    found = elaborate(syntax, default_output=True)
     _as_layer(found, syntax)
     equations = tuple(_equation(st) for st in syntax.statements
                       if isinstance(st.content, EquationSyntax))  # fmt: skip

@@ -63,14 +63,15 @@ class _Names:
     sums: set[str] = field(default_factory=set)
 
 
-def elaborate(text: s.Syntax) -> Program:
-    """The Program of a text.
+def elaborate(text: s.Syntax, default_output: bool = False) -> Program:
+    """The Program of a text; with `default_output` its first state is the output, where the text
+    names none.
 
     Raises CellError for everything that has no meaning: an unknown function, a name read before it
     is set, a state that is never set, a name set twice, a cycle, a matrix where a vector is
     expected and the other way round, sizes that cannot be equal.
     """
-    return _Elaboration(text).run()
+    return _Elaboration(text, default_output).run()
 
 
 def _is_equation(statement: s.Statement) -> bool:
@@ -83,8 +84,9 @@ def _target(content: s.Equation) -> str:
 
 
 class _Elaboration:
-    def __init__(self, text: s.Syntax) -> None:
+    def __init__(self, text: s.Syntax, default_output: bool) -> None:
         self.text = text
+        self.default_output = default_output
         self.names = _declare(text)
         self.sizes = Sizes()
         self.extents: dict[str, Extent] = {}
@@ -156,7 +158,7 @@ class _Elaboration:
 
     def _outputs(self, values: dict[str, Value]) -> Iterable[str]:
         states = self._state_order()
-        if not self.names.outputs and states:
+        if not self.names.outputs and states and self.default_output:
             yield prime(states[0])
         for node, place in self.names.outputs:
             name = prime(node.name) if isinstance(node, s.New) else node.name
