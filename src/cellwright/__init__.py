@@ -19,18 +19,52 @@ from cellwright.language import Cell, CellError, catalogue, cell, parse
 if TYPE_CHECKING:
     from cellwright.backends.registry import BackendError
     from cellwright.layers.named import (
-        CIFG, FGR, GRU, JANET, LSTM, MGU, NFG, NIAF, NIG, NOAF, NOG, RNN, CoupledLSTM,
-        GRUResetBefore, PeepholeLSTM,
-    )  # fmt: skip
+        CIFG,
+        FGR,
+        GRU,
+        JANET,
+        LSTM,
+        MGU,
+        NFG,
+        NIAF,
+        NIG,
+        NOAF,
+        NOG,
+        RNN,
+        CoupledLSTM,
+        GRUResetBefore,
+        PeepholeLSTM,
+    )
     from cellwright.layers.recurrent import LayerError, Recurrent
 
 __version__ = version("cellwright")
 
 __all__ = [
-    "CIFG", "FGR", "GRU", "JANET", "LSTM", "MGU", "NFG", "NIAF", "NIG", "NOAF", "NOG", "RNN",
-    "BackendError", "Cell", "CellError", "CellwrightError", "CoupledLSTM", "GRUResetBefore",
-    "LayerError", "PeepholeLSTM", "Recurrent", "catalogue", "cell", "parse",
-]  # fmt: skip
+    "CIFG",
+    "FGR",
+    "GRU",
+    "JANET",
+    "LSTM",
+    "MGU",
+    "NFG",
+    "NIAF",
+    "NIG",
+    "NOAF",
+    "NOG",
+    "RNN",
+    "BackendError",
+    "Cell",
+    "CellError",
+    "CellwrightError",
+    "CoupledLSTM",
+    "GRUResetBefore",
+    "LayerError",
+    "PeepholeLSTM",
+    "Recurrent",
+    "catalogue",
+    "cell",
+    "parse",
+]
 
 _LATER = {
     "BackendError": "backends.registry",

@@ -59,12 +59,16 @@ def run(
     steps = _Steps.of(T, B, lengths, inputs[0].device)
     env: Env = dict(zip((p.value for p in program.parameters), parameters, strict=True))
     env |= {v: steps.flat(x) for v, x in zip(program.inputs, inputs, strict=True)}
-    sizes = _sizes([*program.inputs, *program.states, *(p.value for p in program.parameters)],
-                   [*inputs, *states, *parameters])  # fmt: skip
+    sizes = _sizes(
+        [*program.inputs, *program.states, *(p.value for p in program.parameters)],
+        [*inputs, *states, *parameters],
+    )
     like = inputs[0]
     for v in program.values:
         if v.op in ("number", "size", "constant"):
-            env[v] = torch.full((), _scalar(v, program, sizes), dtype=like.dtype, device=like.device)
+            env[v] = torch.full(
+                (), _scalar(v, program, sizes), dtype=like.dtype, device=like.device
+            )
     cut = phases(program)
     plan = _plans(program)
     plan.once(env, sizes)
@@ -73,9 +77,14 @@ def run(
     plan.before(env, sizes)
 
     current = [steps.sort(s) for s in states]
-    restart = None if resets is None else steps.flat(resets.unsqueeze(-1)).split(steps.counts)
-    streams = {v: env[v].split(steps.counts) for v in plan.loop.reads if v in program.stepped
-               and v not in program.recurrent}  # fmt: skip
+    restart = (
+        None if resets is None else torch.split(steps.flat(resets.unsqueeze(-1)), steps.counts)
+    )
+    streams = {
+        v: torch.split(env[v], steps.counts)
+        for v in plan.loop.reads
+        if v in program.stepped and v not in program.recurrent
+    }
     still = {v: x for v, x in env.items() if v not in program.stepped}
     kept: dict[Value, list[Tensor]] = {v: [] for v in cut.kept}
     order = range(len(steps.counts))
@@ -84,15 +93,20 @@ def run(
         read = [s if n == B else s[:n] for s in current]
         if restart is not None and not reverse:
             read = [s.masked_fill(restart[t], 0) for s in read]
-        here: Env = {**still, **{v: x[t] for v, x in streams.items()},
-                     **dict(zip(program.states, read, strict=True))}  # fmt: skip
+        here: Env = {
+            **still,
+            **{v: x[t] for v, x in streams.items()},
+            **dict(zip(program.states, read, strict=True)),
+        }
         plan.loop(here, sizes)
         for v, column in kept.items():
             column.append(here[v])
         new = [_rows(here[program.next(s)], n) for s in program.states]
         if restart is not None and reverse:
             new = [s.masked_fill(restart[t], 0) for s in new]
-        current = new if n == B else [torch.cat((a, b[n:])) for a, b in zip(new, current, strict=True)]
+        current = (
+            new if n == B else [torch.cat((a, b[n:])) for a, b in zip(new, current, strict=True)]
+        )
 
     for v, column in kept.items():
         env[v] = torch.cat(column[::-1] if reverse else column)
@@ -164,8 +178,10 @@ class _Plan:
             if v.op == "apply":
                 groups.setdefault(v.args[1], []).append(v)
         self._groups = {group[0]: group for group in groups.values() if len(group) > 1}
-        self._joined = {first: Value("joined", tuple(v.args[0] for v in group))
-                        for first, group in self._groups.items()}  # fmt: skip
+        self._joined = {
+            first: Value("joined", tuple(v.args[0] for v in group))
+            for first, group in self._groups.items()
+        }
         self._later = {v for group in self._groups.values() for v in group[1:]}
 
     def join(self, env: Env) -> Env:
@@ -180,8 +196,8 @@ class _Plan:
             if v in self._groups:
                 group, m = self._groups[v], self._joined[v]
                 rows = [env[a].shape[0] for a in m.args]
-                parts = torch.nn.functional.linear(env[v.args[1]], env[m]).split(rows, -1)
-                env.update(zip(group, parts, strict=True))
+                joined = torch.nn.functional.linear(env[v.args[1]], env[m])
+                env.update(zip(group, torch.split(joined, rows, -1), strict=True))
             elif v.op == "spread":
                 x = env[v.args[0]]
                 env[v] = x.expand(*x.shape[:-1], sizes[v.shape[0]])

@@ -35,9 +35,13 @@ def _reference_obstacle(p: Program | None, device: torch.device, dtype: torch.dt
 
 
 BACKENDS: tuple[Backend, ...] = (
-    Backend("reference", "plain torch operations, step by step: any device, any float type",
-            reference.run, _reference_obstacle),
-)  # fmt: skip
+    Backend(
+        "reference",
+        "plain torch operations, step by step: any device, any float type",
+        reference.run,
+        _reference_obstacle,
+    ),
+)
 """Fastest first."""
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from cellwright.language.elaborate import elaborate
 from cellwright.language.errors import CellError, Place
+from cellwright.language.reader import read
 from cellwright.language.syntax import Equation as EquationSyntax
-from cellwright.language.syntax import New, Output, Statement, Syntax, read
+from cellwright.language.syntax import New, Output, Statement, Syntax
 from cellwright.program.program import Program, prime
 
 __all__ = ["Cell", "Equation", "aliases", "catalogue", "cell", "parse", "program"]
@@ -75,8 +76,9 @@ def parse(text: str, name: str = "cell", source: str | None = None) -> Cell:
     syntax = read(text, source)
     found = elaborate(syntax, default_output=True)
     _as_layer(found, syntax)
-    equations = tuple(_equation(st) for st in syntax.statements
-                      if isinstance(st.content, EquationSyntax))  # fmt: skip
+    equations = tuple(
+        _equation(st) for st in syntax.statements if isinstance(st.content, EquationSyntax)
+    )
     return Cell(
         name=name,
         text=text,
@@ -93,8 +95,9 @@ def _equation(st: Statement) -> Equation:
     assert isinstance(st.content, EquationSyntax)
     t = st.content.target
     code = st.place.text.partition("#")[0].strip()
-    return Equation(prime(t.name) if isinstance(t, New) else t.name, code, st.caption,
-                    st.place.line)  # fmt: skip
+    return Equation(
+        prime(t.name) if isinstance(t, New) else t.name, code, st.caption, st.place.line
+    )
 
 
 def _as_layer(p: Program, syntax: Syntax) -> None:
@@ -105,24 +108,33 @@ def _as_layer(p: Program, syntax: Syntax) -> None:
         return CellError(message, remedy, place)
 
     if not p.states:
-        raise refuse("no equation sets a state, so nothing would be remembered",
-                     "Write at least one equation with a prime, for example h' = …")
+        raise refuse(
+            "no equation sets a state, so nothing would be remembered",
+            "Write at least one equation with a prime, for example h' = …",
+        )
     if [v.name for v in p.inputs] != ["x"]:
-        raise refuse("the cell never reads its input x",
-                     "Use x in an equation, for example W x; a layer has one input, named x.")
+        raise refuse(
+            "the cell never reads its input x",
+            "Use x in an equation, for example W x; a layer has one input, named x.",
+        )
     for st in syntax.statements:
         if isinstance(st.content, Output) and len(st.content.names) > 1:
             raise refuse("a layer returns one value a step", "Name one output.", st.place)
         if isinstance(st.content, Output) and p.named[p.outputs[0]].shape == ():
-            raise refuse(f"the output {p.outputs[0]} is a single number, not a vector",
-                         "Name an equation that sets a vector, for example h'.", st.place)
+            raise refuse(
+                f"the output {p.outputs[0]} is a single number, not a vector",
+                "Name an equation that sets a vector, for example h'.",
+                st.place,
+            )
         if isinstance(st.content, EquationSyntax) and st.content.sum:
             raise refuse("a cell has no sums", "Remove this line.", st.place)
     shapes = {v.shape for v in p.values}
     unknown = {s for shape in shapes for s in shape} - {"I", "H"}
     if unknown:
-        raise refuse(f"unknown size {', '.join(sorted(unknown))}",
-                     "A cell has two: I, the input size, and H, the hidden size.")  # fmt: skip
+        raise refuse(
+            f"unknown size {', '.join(sorted(unknown))}",
+            "A cell has two: I, the input size, and H, the hidden size.",
+        )
 
 
 # --- where cells come from ----------------------------------------------------------------------
@@ -138,8 +150,11 @@ def catalogue() -> tuple[str, ...]:
 @cache
 def aliases() -> Mapping[str, str]:
     """Other names of catalogue cells, from their `alias:` headers."""
-    return {alias: name for name in catalogue()
-            for alias in read(_catalogue_text(name), name).header("alias").split()}  # fmt: skip
+    return {
+        alias: name
+        for name in catalogue()
+        for alias in read(_catalogue_text(name), name).header("alias").split()
+    }
 
 
 def _catalogue_text(name: str) -> str:
@@ -175,8 +190,12 @@ def cell(which: str | os.PathLike[str] | Cell) -> Cell:
 def _unknown(name: str) -> CellError:
     near = get_close_matches(name.lower().replace("-", "_"), [*catalogue(), *aliases()], 1, 0.5)
     meant = f"Did you mean {near[0]}? " if near else ""
-    return CellError("there is no such cell", f"{meant}The catalogue has {', '.join(catalogue())}; "
-                     f"a file is named with its ending: ./{name}{SUFFIX}", name or "''")  # fmt: skip
+    return CellError(
+        "there is no such cell",
+        f"{meant}The catalogue has {', '.join(catalogue())}; "
+        f"a file is named with its ending: ./{name}{SUFFIX}",
+        name or "''",
+    )
 
 
 def _file_text(path: Path) -> str:
@@ -185,14 +204,21 @@ def _file_text(path: Path) -> str:
             data = f.read(LARGEST + 1)
     except (OSError, ValueError) as e:
         why = (e.strerror if isinstance(e, OSError) else None) or str(e)
-        raise CellError(f"cannot be read: {why}", "Name a text file with equations.",
-                        str(path)) from None  # fmt: skip
+        raise CellError(
+            f"cannot be read: {why}", "Name a text file with equations.", str(path)
+        ) from None
     if len(data) > LARGEST:
-        raise CellError(f"larger than {LARGEST} bytes", "A cell is a page of equations; is this "
-                        "the right file?", str(path))  # fmt: skip
+        raise CellError(
+            f"larger than {LARGEST} bytes",
+            "A cell is a page of equations; is this the right file?",
+            str(path),
+        )
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as e:
         line = data[: e.start].count(b"\n") + 1
-        raise CellError(f"line {line} is not UTF-8 text", "Save the file as UTF-8; is this the "
-                        "right file?", str(path)) from None  # fmt: skip
+        raise CellError(
+            f"line {line} is not UTF-8 text",
+            "Save the file as UTF-8; is this the right file?",
+            str(path),
+        ) from None

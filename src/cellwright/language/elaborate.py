@@ -6,35 +6,31 @@ reads; the second builds values, whose leaves now have shapes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from difflib import get_close_matches
 
 from cellwright.language import syntax as s
-from cellwright.language.errors import CellError, Place
+from cellwright.language.errors import CellError
+from cellwright.language.names import FORMS, FUNCTIONS, check_order, declare, target_of
 from cellwright.language.sizes import SizeClashError, Sizes
 from cellwright.program.legality import check
 from cellwright.program.ops import (
-    TABLE, Shape, Value, build, constant, input_, number, parameter, size_of, spread, state,
+    TABLE,
+    Shape,
+    Value,
+    build,
+    constant,
+    input_,
+    number,
+    parameter,
+    size_of,
+    spread,
+    state,
     topological,
-)  # fmt: skip
+)
 from cellwright.program.program import Constant, Named, Parameter, Program, prime
 
-__all__ = ["FORMS", "FUNCTIONS", "elaborate"]
-
-FUNCTIONS: dict[str, str] = {
-    spelling: op.name for op in TABLE.values() if op.function for spelling in (op.name, *op.also)
-}
-"""Every spelling of every function, with the operation it names."""
-
-FORMS: dict[str, tuple[str, str]] = {
-    "norm": ("norm(v)", "layer normalisation of v over its units, with a learned gain"),
-    "mean": ("mean(v)", "the mean of a vector over its units, a scalar"),
-    "size": ("size(H)", "the number of units a size stands for, a scalar"),
-    "spread": ("spread(v, H)", "a scalar repeated for each unit of a size"),
-    "outer": ("outer(a, b)", "the outer product of two vectors; only a sum takes it"),
-}
-"""What is written like a function but is not a row of the table: how to write it, what it means."""
+__all__ = ["elaborate"]
 
 EPSILON = 1e-5
 """Added to the variance in `norm`, as `torch.nn.LayerNorm` does by default."""
@@ -44,23 +40,6 @@ STATE_LETTERS = ("h", "c")
 
 # A size while it is being inferred: a scalar has none, a vector one, a matrix two.
 Extent = tuple[int, ...]
-
-
-@dataclass
-class _Names:
-    """What the statements declare, before any expression is looked at."""
-
-    inputs: dict[str, Shape] = field(default_factory=dict)
-    states: dict[str, str] = field(default_factory=dict)
-    scalars: dict[str, float | None] = field(default_factory=dict)
-    constants: dict[str, float] = field(default_factory=dict)
-    shapes: dict[str, Shape] = field(default_factory=dict)
-    inits: dict[str, float] = field(default_factory=dict)
-    places: dict[str, Place] = field(default_factory=dict)
-    """Where each name is set or declared; `c'` for the new value of `c`."""
-    inits_at: dict[str, Place] = field(default_factory=dict)
-    outputs: list[tuple[s.Name | s.New, Place]] = field(default_factory=list)
-    sums: set[str] = field(default_factory=set)
 
 
 def elaborate(text: s.Syntax, default_output: bool = False) -> Program:
@@ -74,20 +53,11 @@ def elaborate(text: s.Syntax, default_output: bool = False) -> Program:
     return _Elaboration(text, default_output).run()
 
 
-def _is_equation(statement: s.Statement) -> bool:
-    return isinstance(statement.content, s.Equation)
-
-
-def _target(content: s.Equation) -> str:
-    t = content.target
-    return prime(t.name) if isinstance(t, s.New) else t.name
-
-
 class _Elaboration:
     def __init__(self, text: s.Syntax, default_output: bool) -> None:
         self.text = text
         self.default_output = default_output
-        self.names = _declare(text)
+        self.names = declare(text)
         self.sizes = Sizes()
         self.extents: dict[str, Extent] = {}
         self.read: set[str] = set()
@@ -96,8 +66,8 @@ class _Elaboration:
         self.here = text.statements[0]
 
     def run(self) -> Program:
-        equations = [st for st in self.text.statements if _is_equation(st)]
-        _order(equations, self.names)
+        equations = [st for st in self.text.statements if isinstance(st.content, s.Equation)]
+        check_order(equations, self.names)
         for st in equations:
             self._infer_equation(st)
         self._unused()
@@ -107,7 +77,7 @@ class _Elaboration:
         for st in equations:
             assert isinstance(st.content, s.Equation)
             self.here = st
-            target = _target(st.content)
+            target = target_of(st.content)
             value = self._build(st.content.expression, values)
             if target.endswith("'") and value.shape == ():
                 value = spread(value, self._state_size(target[:-1]))
@@ -122,22 +92,27 @@ class _Elaboration:
         leaves = topological(n.value for n in (*named, *sums))
         for n in self.names.inits:
             if n not in {v.attr for v in leaves if v.op == "parameter" and len(v.shape) == 1}:
-                raise CellError(f"{n} is no learned vector", "init gives a learned vector its "
-                                "initial value: a name with a small first letter that no equation "
-                                "sets.", self.names.inits_at[n])  # fmt: skip
+                raise CellError(
+                    f"{n} is no learned vector",
+                    "init gives a learned vector its "
+                    "initial value: a name with a small first letter that no equation "
+                    "sets.",
+                    self.names.inits_at[n],
+                )
         gains = dict.fromkeys(self.gains.values(), 1.0)
         inits: dict[str, float | None] = {**self.names.scalars, **gains, **self.names.inits}
         inputs = self.names.inputs or ["x"]
         program = Program(
             inputs=tuple(input_(n, self._input_shape(n)) for n in inputs if self._has(n)),
             states=tuple(state(n, self._state_size(n)) for n in self._state_order()),
-            parameters=tuple(Parameter(v, inits.get(v.name)) for v in leaves
-                             if v.op == "parameter"),
+            parameters=tuple(
+                Parameter(v, inits.get(v.name)) for v in leaves if v.op == "parameter"
+            ),
             constants=tuple(Constant(n, v) for n, v in self.names.constants.items()),
             equations=tuple(named),
             outputs=tuple(self._outputs(values)),
             sums=tuple(sums),
-        )  # fmt: skip
+        )
         return check(program, "elaboration")
 
     # --- names ------------------------------------------------------------------------------
@@ -163,35 +138,47 @@ class _Elaboration:
         for node, place in self.names.outputs:
             name = prime(node.name) if isinstance(node, s.New) else node.name
             if isinstance(node, s.Name) and prime(name) in values:
-                raise CellError(f"{name} is the state of the step before", "Write output "
-                                f"{prime(name)} for its new value.", place)  # fmt: skip
+                raise CellError(
+                    f"{name} is the state of the step before",
+                    f"Write output {prime(name)} for its new value.",
+                    place,
+                )
             if name not in values:
-                raise CellError(f"the output {name} is no equation",
-                                "Name one, for example h'.", place)  # fmt: skip
+                raise CellError(
+                    f"the output {name} is no equation", "Name one, for example h'.", place
+                )
             yield name
 
     def _unused(self) -> None:
         declared = {**self.names.scalars, **self.names.constants, **self.names.shapes}
         for name in declared:
             if name not in self.read:
-                raise CellError(f"{name} is declared but never used",
-                                "Use it in an equation, or remove this line.",
-                                self.names.places[name])  # fmt: skip
+                raise CellError(
+                    f"{name} is declared but never used",
+                    "Use it in an equation, or remove this line.",
+                    self.names.places[name],
+                )
         for name in self.names.states:
             if prime(name) not in self.names.places:
-                raise CellError(f"the state {name} is never set", f"Add an equation for "
-                                f"{prime(name)}.", self.names.places[name])  # fmt: skip
+                raise CellError(
+                    f"the state {name} is never set",
+                    f"Add an equation for {prime(name)}.",
+                    self.names.places[name],
+                )
 
     # --- first pass: sizes -------------------------------------------------------------------
 
     def _infer_equation(self, st: s.Statement) -> None:
         assert isinstance(st.content, s.Equation)
         self.here = st
-        target = _target(st.content)
+        target = target_of(st.content)
         extent = self._infer(st.content.expression, matrix=st.content.sum)
         if len(extent) == 2 and not st.content.sum:
-            raise self._error("outer makes a matrix", "Only sum takes a matrix: sum dW = outer(…).",
-                              st.content.expression)  # fmt: skip
+            raise self._error(
+                "outer makes a matrix",
+                "Only sum takes a matrix: sum dW = outer(…).",
+                st.content.expression,
+            )
         if target.endswith("'"):
             own = self._state_extent(target[:-1])
             if extent:
@@ -217,21 +204,28 @@ class _Elaboration:
                 return self._infer_name(e)
             case s.New():
                 if prime(e.name) not in self.names.places:
-                    raise self._error(f"{e.name}' is read, but no equation sets it",
-                                      f"Add an equation {e.name}' = …, or write {e.name}.", e)
+                    raise self._error(
+                        f"{e.name}' is read, but no equation sets it",
+                        f"Add an equation {e.name}' = …, or write {e.name}.",
+                        e,
+                    )
                 return self._state_extent(e.name)
             case s.Matrix():
                 raise self._error(
                     f"{e.name} is a matrix and stands alone",
                     f"Apply it to a vector, as in {e.name} x; for a learned vector use a small "
-                    f"first letter: {e.name[0].lower() + e.name[1:]}.", e)
+                    f"first letter: {e.name[0].lower() + e.name[1:]}.",
+                    e,
+                )
             case s.Apply():
                 rows, columns = self._matrix(e.matrix)
                 argument = self._infer(e.argument)
                 if not argument:
-                    raise self._error("a matrix is applied to a single number",
-                                      "Apply it to a vector, or multiply a vector: a * h.",
-                                      e.argument)
+                    raise self._error(
+                        "a matrix is applied to a single number",
+                        "Apply it to a vector, or multiply a vector: a * h.",
+                        e.argument,
+                    )
                 self._unify((columns,), argument, e.argument, f"what {e.matrix.name} is applied to")
                 return (rows,)
             case s.Negative():
@@ -241,7 +235,7 @@ class _Elaboration:
                 return self._same(pair, e)
             case s.Call():
                 return self._infer_call(e, matrix)
-        raise AssertionError(e)  # fmt: skip
+        raise AssertionError(e)
 
     def _infer_name(self, e: s.Name) -> Extent:
         name = e.name
@@ -256,15 +250,24 @@ class _Elaboration:
         elif prime(name) in self.names.places or name in self.names.states:
             return self._state_extent(name)
         elif name in self.names.sums:
-            raise self._error(f"{name} is a sum, known after the last step only",
-                              "Give what it sums a name, and read that.", e)  # fmt: skip
+            raise self._error(
+                f"{name} is a sum, known after the last step only",
+                "Give what it sums a name, and read that.",
+                e,
+            )
         elif name in STATE_LETTERS:
-            raise self._error(f"the state {name} is read, but no equation sets it",
-                              f"Add an equation {name}' = … for its new value; a learned vector "
-                              "needs another name.", e)  # fmt: skip
+            raise self._error(
+                f"the state {name} is read, but no equation sets it",
+                f"Add an equation {name}' = … for its new value; a learned vector "
+                "needs another name.",
+                e,
+            )
         elif name in FUNCTIONS or name in FORMS:
-            raise self._error(f"{name} is a function and stands alone",
-                              f"Give it an argument, as in {name}(h).", e)  # fmt: skip
+            raise self._error(
+                f"{name} is a function and stands alone",
+                f"Give it an argument, as in {name}(h).",
+                e,
+            )
         else:
             declared = self.names.shapes.get(name)
             self.extents[name] = tuple(self.sizes.known(n) for n in declared or ()) or (
@@ -287,28 +290,41 @@ class _Elaboration:
         name = e.function.name
         if name not in FUNCTIONS and name not in FORMS:
             raise self._unknown_function(e)
-        arity = TABLE[FUNCTIONS[name]].arity if name in FUNCTIONS else (
-            2 if name in ("spread", "outer") else 1)  # fmt: skip
+        arity = (
+            TABLE[FUNCTIONS[name]].arity
+            if name in FUNCTIONS
+            else (2 if name in ("spread", "outer") else 1)
+        )
         if len(e.arguments) != arity:
-            raise self._error(f"{name} takes {arity} argument{'s' * (arity > 1)}, got "
-                              f"{len(e.arguments)}", f"Write {_usage(name)}.", e)  # fmt: skip
+            raise self._error(
+                f"{name} takes {arity} argument{'s' * (arity > 1)}, got {len(e.arguments)}",
+                f"Write {_usage(name)}.",
+                e,
+            )
         if name == "size":
             self.sizes.known(self._size(e.arguments[0]))
             return ()
         if name == "spread":
             if self._infer(e.arguments[0]):
-                raise self._error("spread repeats a single number, and this is a vector",
-                                  f"Write {_usage(name)}.", e.arguments[0])  # fmt: skip
+                raise self._error(
+                    "spread repeats a single number, and this is a vector",
+                    f"Write {_usage(name)}.",
+                    e.arguments[0],
+                )
             return (self.sizes.known(self._size(e.arguments[1])),)
         extents = [self._infer(a) for a in e.arguments]
         if name in ("norm", "mean", "outer") and not all(extents):
-            raise self._error(f"{name} takes {'vectors' if arity > 1 else 'a vector'}, and this is "
-                              "a single number", f"Write {_usage(name)}.",
-                              e.arguments[extents.index(())])  # fmt: skip
+            raise self._error(
+                f"{name} takes {'vectors' if arity > 1 else 'a vector'}, and this is "
+                "a single number",
+                f"Write {_usage(name)}.",
+                e.arguments[extents.index(())],
+            )
         if name == "outer":
             if not matrix:
-                raise self._error("outer makes a matrix",
-                                  "Only sum takes a matrix: sum dW = outer(…).", e)  # fmt: skip
+                raise self._error(
+                    "outer makes a matrix", "Only sum takes a matrix: sum dW = outer(…).", e
+                )
             return (*extents[0], *extents[1])
         if name == "norm":
             self._gain(e, extents[0])
@@ -340,8 +356,9 @@ class _Elaboration:
         near = get_close_matches(name, [*FUNCTIONS, *FORMS], 1, 0.6)
         known = ", ".join(sorted({*FUNCTIONS.values(), *FORMS}))
         remedy = f"Did you mean {near[0]}? " if near else ""
-        return self._error(f"unknown function {name}", f"{remedy}Functions are {known}.",
-                           e.function)  # fmt: skip
+        return self._error(
+            f"unknown function {name}", f"{remedy}Functions are {known}.", e.function
+        )
 
     def _source(self, e: s.Expression) -> str:
         return self.here.place.text[e.start : e.end]
@@ -355,15 +372,21 @@ class _Elaboration:
 
     def _unify(self, a: Extent, b: Extent, e: s.Expression, what: str) -> None:
         if len(a) != len(b):
-            raise self._error(f"mixed sizes: {what} are a matrix and a vector",
-                              "A sum takes matrices or vectors, not both.", e)  # fmt: skip
+            raise self._error(
+                f"mixed sizes: {what} are a matrix and a vector",
+                "A sum takes matrices or vectors, not both.",
+                e,
+            )
         try:
             for left, right in zip(a, b, strict=True):
                 self.sizes.unify(left, right)
         except SizeClashError as clash:
             one, two = clash.args
-            raise self._error(f"mixed sizes: {what} would need {one} and {two} to be equal",
-                              "Bring one to the size of the other with a matrix.", e) from None
+            raise self._error(
+                f"mixed sizes: {what} would need {one} and {two} to be equal",
+                "Bring one to the size of the other with a matrix.",
+                e,
+            ) from None
 
     def _error(self, message: str, remedy: str, node: s.Node) -> CellError:
         return CellError(message, remedy, self.here.at(node))
@@ -390,7 +413,7 @@ class _Elaboration:
                 return build(op, self._build(e.left, values), self._build(e.right, values))
             case s.Call():
                 return self._build_call(e, values)
-        raise AssertionError(e)  # fmt: skip
+        raise AssertionError(e)
 
     def _leaf(self, name: str, values: dict[str, Value]) -> Value:
         if name in values:
@@ -432,134 +455,3 @@ def _usage(name: str) -> str:
     if name in FORMS:
         return FORMS[name][0]
     return f"{name}({', '.join('ab'[: TABLE[FUNCTIONS[name]].arity])})"
-
-
-# --- declarations and order ---------------------------------------------------------------------
-
-
-def _declare(text: s.Syntax) -> _Names:
-    names = _Names()
-
-    def once(name: str, place: Place, kind: str = "equation") -> None:
-        if name in ("x", "x'") and kind != "input":
-            raise CellError("x is the input, which nothing else can be named",
-                            "Give this another name.", place)  # fmt: skip
-        if name in names.places:
-            raise CellError(f"{name} is set a second time",
-                            f"Line {names.places[name].line} sets it already: give one of the two "
-                            "another name.", place)  # fmt: skip
-        if name.removesuffix("'") in FUNCTIONS or name.removesuffix("'") in FORMS:
-            raise CellError(f"{name} is the name of a function",
-                            "Give the value another name.", place)  # fmt: skip
-        names.places[name] = place
-
-    for st in text.statements:
-        match st.content:
-            case s.Equation(target):
-                once(_target(st.content), st.at(target))
-                if st.content.sum:
-                    names.sums.add(target.name)
-            case s.Init(target, value):
-                if target.name in names.inits:
-                    raise CellError(f"{target.name} has an initial value already", "Remove one of "
-                                    "the two lines.", st.at(target))  # fmt: skip
-                names.inits[target.name] = value
-                names.inits_at[target.name] = st.at(target)
-            case s.Output(nodes):
-                if names.outputs:
-                    raise CellError("a second output line", "Put all outputs on one line: output "
-                                    "a, b.", st.place)  # fmt: skip
-                names.outputs = [(n, st.at(n)) for n in nodes]
-            case s.Declare(kind, nodes, shape, value):
-                for node in nodes:
-                    once(node.name, st.at(node), kind)
-                    _declare_one(names, kind, node.name, tuple(m.name for m in shape), value)
-    for name, place in names.places.items():
-        if not name.endswith("'") and prime(name) in names.places and name not in names.states:
-            raise CellError(f"{name} is set both as a value and as a state",
-                            f"The state is set as {prime(name)}; give the other value another "
-                            "name.", place)  # fmt: skip
-    return names
-
-
-def _declare_one(names: _Names, kind: str, name: str, shape: Shape, value: float | None) -> None:
-    match kind:
-        case "input":
-            names.inputs[name] = shape
-        case "state":
-            names.states[name] = shape[0]
-        case "scalar":
-            names.scalars[name] = value
-        case "const":
-            assert value is not None
-            names.constants[name] = value
-        case _:
-            names.shapes[name] = shape
-
-
-def _order(equations: list[s.Statement], names: _Names) -> None:
-    """Refuse equations that read what a later line sets, and say whether another order would do."""
-    line = {_target(st.content): i for i, st in enumerate(equations)
-            if isinstance(st.content, s.Equation)}  # fmt: skip
-    reads: list[list[tuple[str, s.Node]]] = []
-    for st in equations:
-        assert isinstance(st.content, s.Equation)
-        reads.append([(n, node) for n, node in _names_in(st.content.expression) if n in line])
-    for i, st in enumerate(equations):
-        for name, node in reads[i]:
-            if line[name] < i:
-                continue
-            here = st.at(node)
-            if line[name] == i:
-                remedy = (f"Write {name[:-1]} for the value from the step before."
-                          if name.endswith("'")
-                          else f"A value that lives from step to step is a state: {prime(name)} = …")
-                raise CellError(f"{name} is defined by itself", remedy, here)
-            cycle = _path(lambda k: (line[n] for n, _ in reads[k]), line[name], i)
-            at = names.places[name].line
-            before = f"Write {name[:-1]} for the value from the step before" if name.endswith(
-                "'") else ""  # fmt: skip
-            if cycle:
-                chain = " → ".join([_name_of(equations[k]) for k in [i, *cycle]])
-                raise CellError(f"a cycle: {chain}", (before or "Break it: one of these must read "
-                                "the step before, as a state does") + ".", here)  # fmt: skip
-            move = f"move this equation below line {at}"
-            raise CellError(f"{name} is read before it is set", f"{name} is set on line {at}. " + (
-                f"{before}, or {move}." if before else f"{move.capitalize()}."), here)  # fmt: skip
-
-
-def _name_of(st: s.Statement) -> str:
-    assert isinstance(st.content, s.Equation)
-    return _target(st.content)
-
-
-def _path(reads: Callable[[int], Iterable[int]], start: int, goal: int) -> list[int]:
-    """The equations from `start` to `goal`, each reading the next; empty where there is no way."""
-    stack, seen = [[start]], {start}
-    while stack:
-        path = stack.pop()
-        for following in reads(path[-1]):
-            if following == goal:
-                return [*path, goal]
-            if following not in seen:
-                seen.add(following)
-                stack.append([*path, following])
-    return []
-
-
-def _names_in(e: s.Expression) -> Iterable[tuple[str, s.Node]]:
-    match e:
-        case s.Name(name=name):
-            yield name, e
-        case s.New(name=name):
-            yield prime(name), e
-        case s.Apply(argument=a) | s.Negative(argument=a):
-            yield from _names_in(a)
-        case s.Binary(left=left, right=right):
-            yield from _names_in(left)
-            yield from _names_in(right)
-        case s.Call(arguments=arguments):
-            for a in arguments:
-                yield from _names_in(a)
-        case _:
-            pass

@@ -24,6 +24,10 @@ class Place:
     end: int = 0
     """One past the last column."""
 
+    def within(self, start: int, end: int) -> Place:
+        """Another stretch of the same line."""
+        return Place(self.source, self.line, self.text, start, end)
+
 
 class CellError(CellwrightError):
     """A cell's text is wrong.

@@ -36,7 +36,9 @@ def _declarations(p: Program) -> Iterator[str]:
     shaped = sorted((q for q in p.parameters if q.shape), key=lambda q: (-len(q.shape), q.shape))
     for shape, group in groupby(shaped, key=lambda q: q.shape):
         names = ", ".join(q.name for q in group)
-        kind, size = ("vector", shape[0]) if len(shape) == 1 else ("matrix", f"({', '.join(shape)})")
+        kind, size = (
+            ("vector", shape[0]) if len(shape) == 1 else ("matrix", f"({', '.join(shape)})")
+        )
         yield f"{kind} {names} : {size}"
     for q in p.parameters:
         if len(q.shape) == 1 and q.init is not None:

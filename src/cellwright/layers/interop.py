@@ -18,8 +18,9 @@ __all__ = ["fold_biases", "split_biases"]
 def _layout(p: Program) -> tuple[tuple[Gate, ...], int]:
     found = {g.bias: g for g in gates(p)}
     order = [q.name for s in stacks(p) if s.name == "bias" for q in s.members]
-    blocks = max((len(s.members) for s in stacks(p) if s.name in ("weight_ih", "weight_hh")),
-                 default=0)  # fmt: skip
+    blocks = max(
+        (len(s.members) for s in stacks(p) if s.name in ("weight_ih", "weight_hh")), default=0
+    )
     return tuple(found[name] for name in order), blocks
 
 
@@ -37,7 +38,7 @@ def fold_biases(state_dict: dict[str, Any], prefix: str, suffix: str, p: Program
     sides = [state_dict[k] for k in keys]
     if any(not isinstance(b, Tensor) or b.dim() != 1 or b.shape[0] % blocks for b in sides):
         return
-    ih, hh = (b.split(b.shape[0] // blocks) for b in sides)
+    ih, hh = (torch.split(b, b.shape[0] // blocks) for b in sides)
     parts = []
     for g in order:
         terms = [side[at] for side, at in ((ih, g.ih), (hh, g.hh)) if at is not None]
@@ -50,10 +51,9 @@ def fold_biases(state_dict: dict[str, Any], prefix: str, suffix: str, p: Program
 
 
 def split_biases(bias: Tensor, p: Program) -> tuple[Tensor, Tensor]:
-    """torch's `bias_ih` and `bias_hh` for this program's `bias`; a bias for both goes to the first.
-    """
+    """torch's `bias_ih` and `bias_hh` for this `bias`; one that serves both goes to the first."""
     order, blocks = _layout(p)
-    parts = bias.split(bias.shape[0] // len(order))
+    parts = torch.split(bias, bias.shape[0] // len(order))
     zero = torch.zeros_like(parts[0])
     ih, hh = [zero] * blocks, [zero] * blocks
     for g, b in zip(order, parts, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
@@ -12,16 +13,31 @@ from cellwright.layers.interop import split_biases
 from cellwright.layers.recurrent import Recurrent
 
 __all__ = [
-    "CIFG", "FGR", "GRU", "JANET", "LSTM", "MGU", "NAMED", "NFG", "NIAF", "NIG", "NOAF", "NOG",
-    "RNN", "CoupledLSTM", "GRUResetBefore", "PeepholeLSTM", "twin",
-]  # fmt: skip
+    "CIFG",
+    "FGR",
+    "GRU",
+    "JANET",
+    "LSTM",
+    "MGU",
+    "NAMED",
+    "NFG",
+    "NIAF",
+    "NIG",
+    "NOAF",
+    "NOG",
+    "RNN",
+    "CoupledLSTM",
+    "GRUResetBefore",
+    "PeepholeLSTM",
+    "twin",
+]
 
 
 class _Named(Recurrent):
     """A layer of one cell of the catalogue; arguments and contract as `Recurrent`."""
 
     cell_name: ClassVar[str]
-    torch_module: ClassVar[type[nn.RNNBase] | None] = None
+    torch_module: ClassVar[Callable[..., nn.RNNBase] | None] = None
     """The module of torch.nn that has the same equations."""
 
     def __init__(
@@ -40,9 +56,21 @@ class _Named(Recurrent):
         backend: str = "auto",
         **constants: float,
     ) -> None:
-        super().__init__(self.cell_name, input_size, hidden_size, num_layers, bias, batch_first,
-                         dropout, bidirectional, proj_size, device, dtype, backend=backend,
-                         **constants)  # fmt: skip
+        super().__init__(
+            self.cell_name,
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            proj_size,
+            device,
+            dtype,
+            backend=backend,
+            **constants,
+        )
 
     def extra_repr(self) -> str:
         """As `Recurrent`'s, without the cell, which the class names."""
@@ -143,23 +171,43 @@ class JANET(_Named):
 
 
 NAMED: tuple[type[_Named], ...] = (
-    RNN, LSTM, PeepholeLSTM, CoupledLSTM, GRU, GRUResetBefore, CIFG, NIG, NFG, NOG, NIAF, NOAF,
-    FGR, MGU, JANET,
-)  # fmt: skip
+    RNN,
+    LSTM,
+    PeepholeLSTM,
+    CoupledLSTM,
+    GRU,
+    GRUResetBefore,
+    CIFG,
+    NIG,
+    NFG,
+    NOG,
+    NIAF,
+    NOAF,
+    FGR,
+    MGU,
+    JANET,
+)
 
 
 def twin(layer: Recurrent) -> nn.RNNBase | None:
     """The module of torch.nn with the equations and parameters of `layer`, where there is one."""
-    modules = [c.torch_module for c in NAMED if c.torch_module is not None
-               and find_cell(c.cell_name).program == layer.cell.program]  # fmt: skip
-    if not modules or (layer.proj_size and modules[0] is not nn.LSTM):
+    modules = [
+        c.torch_module
+        for c in NAMED
+        if c.torch_module is not None and find_cell(c.cell_name).program == layer.cell.program
+    ]
+    if not modules:
         return None
     w = next(layer.parameters())
-    extra: dict[str, Any] = {"proj_size": layer.proj_size} if layer.proj_size else {}
-    made = modules[0](layer.input_size, layer.hidden_size, layer.num_layers, bias=layer.bias,
-                      batch_first=layer.batch_first, dropout=layer.dropout,
-                      bidirectional=layer.bidirectional, device=w.device, dtype=w.dtype,
-                      **extra)  # fmt: skip
+    arguments: dict[str, Any] = {"proj_size": layer.proj_size} if layer.proj_size else {}
+    for name in ("num_layers", "bias", "batch_first", "dropout", "bidirectional"):
+        arguments[name] = getattr(layer, name)
+    try:
+        made = modules[0](
+            layer.input_size, layer.hidden_size, **arguments, device=w.device, dtype=w.dtype
+        )
+    except ValueError:  # torch projects its LSTM only
+        return None
     own = {k: v.detach().clone() for k, v in layer.state_dict().items()}
     for key in [k for k in own if k.startswith("bias_")]:
         ih, hh = split_biases(own.pop(key), layer.program)

@@ -46,18 +46,35 @@ def execute(
     device = inputs[0].device.type
     if torch.is_autocast_enabled(device):
         dtype = torch.get_autocast_dtype(device)
-        inputs, states, parameters = ([x.to(dtype) for x in xs]
-                                      for xs in (inputs, states, parameters))  # fmt: skip
+        inputs, states, parameters = (
+            [x.to(dtype) for x in xs] for xs in (inputs, states, parameters)
+        )
     compiling = torch.compiler.is_compiling()
     if not compiling and torch._C._are_functorch_transforms_active():
-        result = reference.run(_parsed(program), inputs, states, parameters,
-                               lengths=lengths, resets=resets, reverse=reverse)  # fmt: skip
+        result = reference.run(
+            _parsed(program),
+            inputs,
+            states,
+            parameters,
+            lengths=lengths,
+            resets=resets,
+            reverse=reverse,
+        )
         return result.outputs, result.states
     save = torch.is_grad_enabled() and any(
         x.requires_grad for xs in (inputs, states, parameters) for x in xs
     )
-    found = _run(program, backend, save, list(inputs), list(states), list(parameters),
-                 lengths, resets, reverse)  # fmt: skip
+    found = _run(
+        program,
+        backend,
+        save,
+        list(inputs),
+        list(states),
+        list(parameters),
+        lengths,
+        resets,
+        reverse,
+    )
     n = _output_count(program)
     return found[:n], found[n : n + len(states)]
 
@@ -85,11 +102,13 @@ def _run(
     like = inputs[0]
     chosen = select(backend, q, like.device, like.dtype)
     with torch.no_grad(), torch.autocast(like.device.type, enabled=False):
-        result = chosen.run(q, inputs, states, parameters,
-                            lengths=lengths, resets=resets, reverse=reverse)  # fmt: skip
+        result = chosen.run(
+            q, inputs, states, parameters, lengths=lengths, resets=resets, reverse=reverse
+        )
     outputs, saved = result.outputs[: len(p.outputs)], result.outputs[len(p.outputs) :]
-    return _unaliased([*outputs, *result.states, *result.sums, *saved],
-                      [*inputs, *states, *parameters])  # fmt: skip
+    return _unaliased(
+        [*outputs, *result.states, *result.sums, *saved], [*inputs, *states, *parameters]
+    )
 
 
 def _unaliased(results: list[Tensor], arguments: list[Tensor]) -> list[Tensor]:
@@ -122,8 +141,9 @@ def _fake(
     sizes: dict[str, int] = {}
     for v, x in zip(leaves, [*inputs, *states, *parameters], strict=True):
         sizes.update(zip(v.shape, x.shape[x.dim() - len(v.shape) :], strict=True))
-    streams = [like.new_empty((T, B, *([sizes[s] for s in q.named[o].shape] or [1])))
-               for o in q.outputs]  # fmt: skip
+    streams = [
+        like.new_empty((T, B, *([sizes[s] for s in q.named[o].shape] or [1]))) for o in q.outputs
+    ]
     final = [like.new_empty((B, sizes[v.shape[0]])) for v in p.states]
     sums = [like.new_empty([sizes[s] for s in t.value.shape]) for t in p.sums]
     return [*streams[: len(p.outputs)], *final, *sums, *streams[len(p.outputs) :]]
@@ -145,21 +165,30 @@ def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
     *tensors, lengths, resets = ctx.saved_tensors
     n, m, k = len(p.inputs), len(p.states), len(p.parameters)
     arguments, saved = tensors[: n + m + k], tensors[n + m + k :]
-    given = [x.new_zeros(shape) if g is None else g
-             for g, shape, x in zip(grads, ctx.shapes, repeat(tensors[0]))]  # fmt: skip
+    given = [
+        x.new_zeros(shape) if g is None else g
+        for g, shape, x in zip(grads, ctx.shapes, repeat(tensors[0]))
+    ]
     if save and not p.sums and not torch.is_grad_enabled():
         d = derivative(p)
         own = dict(zip(_leaf_names(p), arguments, strict=True))
         text = _backward_text(p, wants_streams)
         q = _parsed(text)
-        found: list[Tensor | None] = list(_run(
-            text, backend, False,
-            [*given[: len(p.outputs)], *(own[v] for v in d.saved_inputs), *saved],
-            given[len(p.outputs) :], [own[r.name] for r in q.parameters],
-            lengths, resets, not reverse,
-        ))  # fmt: skip
+        found: list[Tensor | None] = list(
+            _run(
+                text,
+                backend,
+                False,
+                [*given[: len(p.outputs)], *(own[v] for v in d.saved_inputs), *saved],
+                given[len(p.outputs) :],
+                [own[r.name] for r in q.parameters],
+                lengths,
+                resets,
+                not reverse,
+            )
+        )
         if not wants_streams:
-            found = [None] * n + found
+            found = [*repeat(None, n), *found]
     else:
         found = _by_reference(p, arguments, given, lengths, resets, reverse)
     return (None, None, None, found[:n], found[n : n + m], found[n + m :], None, None, None)
@@ -180,20 +209,41 @@ def _backward_text(p: Program, wants_streams: bool) -> str:
 
 
 def _by_reference(
-    p: Program, arguments: Sequence[Tensor], given: Sequence[Tensor],
-    lengths: Tensor | None, resets: Tensor | None, reverse: bool,
-) -> list[Tensor | None]:  # fmt: skip
+    p: Program,
+    arguments: Sequence[Tensor],
+    given: Sequence[Tensor],
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    reverse: bool,
+) -> list[Tensor | None]:
     """By torch's own autograd through the reference: gradients that can be differentiated again."""
     again = torch.is_grad_enabled()
     with torch.enable_grad():
         # An argument may be computed from another one; a view of each keeps their gradients apart.
         views = [x.view_as(x) if x.requires_grad else x for x in arguments]
         n, m = len(p.inputs), len(p.states)
-        result = reference.run(p, views[:n], views[n : n + m], views[n + m :],
-                               lengths=lengths, resets=resets, reverse=reverse)  # fmt: skip
-        pairs = [(y, g) for y, g in zip((*result.outputs, *result.states, *result.sums), given,
-                                        strict=True) if y.requires_grad]  # fmt: skip
+        result = reference.run(
+            p,
+            views[:n],
+            views[n : n + m],
+            views[n + m :],
+            lengths=lengths,
+            resets=resets,
+            reverse=reverse,
+        )
+        pairs = [
+            (y, g)
+            for y, g in zip((*result.outputs, *result.states, *result.sums), given, strict=True)
+            if y.requires_grad
+        ]
         wanted = [x for x in views if x.requires_grad]
-        found = iter(torch.autograd.grad([y for y, _ in pairs], wanted, [g for _, g in pairs],
-                                         create_graph=again, allow_unused=True))  # fmt: skip
+        found = iter(
+            torch.autograd.grad(
+                [y for y, _ in pairs],
+                wanted,
+                [g for _, g in pairs],
+                create_graph=again,
+                allow_unused=True,
+            )
+        )
     return [next(found) if x.requires_grad else None for x in views]

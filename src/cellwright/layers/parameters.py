@@ -52,8 +52,9 @@ def _kind(p: Program, q: Parameter) -> str:
     if len(q.shape) == 2:
         if q.shape[0] == "P":
             return "weight_hr"
-        recurrent = any(v.op == "apply" and q.value in _matrix(v) and v in p.recurrent
-                        for v in p.values)  # fmt: skip
+        recurrent = any(
+            v.op == "apply" and q.value in _matrix(v) and v in p.recurrent for v in p.values
+        )
         return "weight_hh" if recurrent else "weight_ih"
     if q in biases(p):
         return "bias"
@@ -85,8 +86,13 @@ def gates(p: Program) -> tuple[Gate, ...]:
     sums = [set(_terms(v)) for v in p.values if v.op == "add"]
     found = []
     for b in biases(p):
-        beside = {t.args[0].name for terms in sums if b.value in terms
-                  for t in terms if t.op == "apply" and t.args[0].op == "parameter"}  # fmt: skip
+        beside = {
+            t.args[0].name
+            for terms in sums
+            if b.value in terms
+            for t in terms
+            if t.op == "apply" and t.args[0].op == "parameter"
+        }
         at = {blocks[name][0]: blocks[name][1] for name in sorted(beside)}
         found.append(Gate(b.name, at.get("weight_ih"), at.get("weight_hh")))
     return tuple(found)

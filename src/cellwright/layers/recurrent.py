@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any, TypeAlias
@@ -81,26 +81,37 @@ class Recurrent(nn.Module):
         **constants: float,
     ) -> None:
         super().__init__()
-        for name, size in (("input_size", input_size), ("hidden_size", hidden_size),
-                           ("num_layers", num_layers)):  # fmt: skip
+        for name, size in (
+            ("input_size", input_size),
+            ("hidden_size", hidden_size),
+            ("num_layers", num_layers),
+        ):
             if isinstance(size, bool) or not isinstance(size, int) or size < 1:
                 raise LayerError(f"{name} must be a whole number of at least 1, got {size!r}")
         if isinstance(dropout, bool) or not 0 <= dropout <= 1:
             raise LayerError(f"dropout must be a probability, from 0 to 1, got {dropout!r}")
         if dropout and num_layers == 1:
-            warnings.warn("dropout acts between layers, and num_layers is 1: it does nothing here",
-                          stacklevel=2)  # fmt: skip
+            warnings.warn(
+                "dropout acts between layers, and num_layers is 1: it does nothing here",
+                stacklevel=2,
+            )
         if not 0 <= proj_size < hidden_size:
-            raise LayerError("proj_size must be at least 0 and smaller than hidden_size "
-                             f"{hidden_size}, got {proj_size!r}")  # fmt: skip
+            raise LayerError(
+                "proj_size must be at least 0 and smaller than hidden_size "
+                f"{hidden_size}, got {proj_size!r}"
+            )
         self.cell = find_cell(cell)
         self.input_size, self.hidden_size, self.proj_size = input_size, hidden_size, proj_size
         self.num_layers, self.bias, self.batch_first = num_layers, bias, batch_first
         self.dropout, self.bidirectional = float(dropout), bidirectional
         self.backend, self.constants = backend, {k: float(v) for k, v in constants.items()}
         self._build()
-        select(backend, self.program, torch.device(device or torch.get_default_device()),
-               dtype or torch.get_default_dtype())  # fmt: skip
+        select(
+            backend,
+            self.program,
+            torch.device(device or torch.get_default_device()),
+            dtype or torch.get_default_dtype(),
+        )
         for layer, direction in self._places():
             sizes = self._sizes(layer)
             for stack in self._stacks:
@@ -127,15 +138,16 @@ class Recurrent(nn.Module):
             raise LayerError(
                 f"{self.cell.name} needs input_size == hidden_size, because its equations combine "
                 f"x elementwise with values of the hidden size; got {sizes[0]} and "
-                f"{self.hidden_size}" + (f", and {below} for the layers above" if len(sizes) > 1
-                                         else ""))  # fmt: skip
+                f"{self.hidden_size}"
+                + (f", and {below} for the layers above" if len(sizes) > 1 else "")
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         derived = ("program", "_stacks", "_text", "_state_sizes", "_square")
-        return {k: v for k, v in super().__getstate__().items() if k not in derived}  # type: ignore[misc]
+        return {k: v for k, v in self.__dict__.items() if k not in derived}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
         self._build()
 
     # --- sizes -------------------------------------------------------------------------------
@@ -154,8 +166,11 @@ class Recurrent(nn.Module):
 
     def _sizes(self, layer: int) -> dict[str, int]:
         below = self._output_size * self._directions
-        return {"I": below if layer else self.input_size, "H": self.hidden_size,
-                "P": self.proj_size}  # fmt: skip
+        return {
+            "I": below if layer else self.input_size,
+            "H": self.hidden_size,
+            "P": self.proj_size,
+        }
 
     # --- parameters --------------------------------------------------------------------------
 
@@ -180,7 +195,7 @@ class Recurrent(nn.Module):
         for stack in self._stacks:
             w = getattr(self, stack.name + _suffix(layer, int(reverse)))
             n = len(stack.members)
-            parts = w.split(w.shape[0] // n) if stack.shape and n > 1 else (w,)
+            parts = torch.split(w, w.shape[0] // n) if stack.shape and n > 1 else (w,)
             found.update(zip((q.name for q in stack.members), parts, strict=True))
         return {q.name: found[q.name] for q in self.program.parameters}
 
@@ -197,7 +212,7 @@ class Recurrent(nn.Module):
 
         Raises LayerError where torch.nn has none.
         """
-        from cellwright.layers.named import twin  # noqa: PLC0415 - named layers are Recurrents
+        from cellwright.layers.named import twin
 
         made = twin(self)
         if made is None:
@@ -261,8 +276,10 @@ class Recurrent(nn.Module):
         if reverse and not self.bidirectional:
             raise LayerError("reverse=True needs a bidirectional layer")
         if isinstance(x, PackedSequence):
-            raise LayerError("trace takes a padded tensor and lengths, not a PackedSequence: use "
-                             "torch.nn.utils.rnn.pad_packed_sequence")  # fmt: skip
+            raise LayerError(
+                "trace takes a padded tensor and lengths, not a PackedSequence: use "
+                "torch.nn.utils.rnn.pad_packed_sequence"
+            )
         call = self._prepare(x, state, lengths, resets)
         _, _, seen = self._run(call, (layer, int(reverse)))
         return {name: call.restore(v) for name, v in seen.items()}
@@ -271,8 +288,10 @@ class Recurrent(nn.Module):
         self, x: PackedSequence, state: State | None, lengths: Tensor | None, resets: Tensor | None
     ) -> tuple[PackedSequence, State]:
         if lengths is not None or resets is not None:
-            raise LayerError("a PackedSequence has its own lengths, and takes no resets: pass a "
-                             "padded tensor with lengths= and resets=")  # fmt: skip
+            raise LayerError(
+                "a PackedSequence has its own lengths, and takes no resets: pass a "
+                "padded tensor with lengths= and resets="
+            )
         padded, own = pad_packed_sequence(x)
         call = self._prepare(padded, state, own, None, layout="TB")
         output, final, _ = self._run(call)
@@ -292,9 +311,14 @@ class Recurrent(nn.Module):
             outputs = []
             for direction in range(self._directions):
                 at = layer * self._directions + direction
-                arguments = ([x], [s[at] for s in call.state],
-                             list(self.views(layer, bool(direction)).values()), call.lengths,
-                             call.resets_from(direction), bool(direction))  # fmt: skip
+                arguments = (
+                    [x],
+                    [s[at] for s in call.state],
+                    list(self.views(layer, bool(direction)).values()),
+                    call.lengths,
+                    call.resets_from(direction),
+                    bool(direction),
+                )
                 if (layer, direction) == watched:
                     p = watch(self.program)
                     values, _ = execute(print_program(p), self.backend, *arguments)
@@ -313,17 +337,25 @@ class Recurrent(nn.Module):
     # --- arguments ---------------------------------------------------------------------------
 
     def _prepare(
-        self, x: Tensor, state: State | None, lengths: Tensor | None, resets: Tensor | None,
+        self,
+        x: Tensor,
+        state: State | None,
+        lengths: Tensor | None,
+        resets: Tensor | None,
         layout: str | None = None,
-    ) -> _Call:  # fmt: skip
+    ) -> _Call:
         layout = layout or ("BT" if self.batch_first else "TB")
         if not isinstance(x, Tensor) or x.dim() not in (2, 3):
             got = f"{x.dim()} dimensions" if isinstance(x, Tensor) else type(x).__name__
-            raise LayerError(f"x must be a tensor ({', '.join(layout)}, I), or (T, I) for one "
-                             f"sequence, got {got}")  # fmt: skip
+            raise LayerError(
+                f"x must be a tensor ({', '.join(layout)}, I), or (T, I) for one "
+                f"sequence, got {got}"
+            )
         if x.shape[-1] != self.input_size:
-            raise LayerError(f"x must have {self.input_size} features in its last dimension "
-                             f"(input_size), got shape {tuple(x.shape)}")  # fmt: skip
+            raise LayerError(
+                f"x must have {self.input_size} features in its last dimension "
+                f"(input_size), got shape {tuple(x.shape)}"
+            )
         batched = x.dim() == 3
         swap = batched and layout == "BT"
         steps = x if batched else x.unsqueeze(1)
@@ -337,39 +369,59 @@ class Recurrent(nn.Module):
             resets = resets.transpose(0, 1) if swap else resets
         if lengths is not None:
             lengths = lengths if batched else lengths.reshape(1)
-            _need(lengths, "lengths", (B,), lambda d: not d.is_floating_point and d != torch.bool,
-                  "integer")  # fmt: skip
-            if not torch.compiler.is_compiling() and not torch._C._are_functorch_transforms_active() \
-                    and B and not 1 <= int(lengths.min()) <= int(lengths.max()) <= T:
-                raise LayerError(f"lengths must be from 1 to {T}, the steps of x; got from "
-                                 f"{int(lengths.min())} to {int(lengths.max())}")
+            _need(
+                lengths,
+                "lengths",
+                (B,),
+                lambda d: not d.is_floating_point and d != torch.bool,
+                "integer",
+            )
+            if (
+                not torch.compiler.is_compiling()
+                and not torch._C._are_functorch_transforms_active()
+                and B
+                and not 1 <= int(lengths.min()) <= int(lengths.max()) <= T
+            ):
+                raise LayerError(
+                    f"lengths must be from 1 to {T}, the steps of x; got from "
+                    f"{int(lengths.min())} to {int(lengths.max())}"
+                )
         return _Call(steps, self._states(state, steps, batched), lengths, resets, batched, swap)
 
     def _states(self, state: State | None, x: Tensor, batched: bool) -> list[Tensor]:
         B, places = x.shape[1], self.num_layers * self._directions
         sizes = {"H": self.hidden_size, "P": self.proj_size}
-        shapes = [(places, B, sizes[s]) if batched else (places, sizes[s])
-                  for s in self._state_sizes]  # fmt: skip
+        shapes = [
+            (places, B, sizes[s]) if batched else (places, sizes[s]) for s in self._state_sizes
+        ]
         if state is None:
             return [x.new_zeros(places, B, shape[-1]) for shape in shapes]
         given = (state,) if isinstance(state, Tensor) else tuple(state)
         names = [v.name for v in self.program.states]
         if len(given) != len(shapes) or (len(shapes) > 1 and isinstance(state, Tensor)):
             expected = f"a tuple ({', '.join(names)})" if len(names) > 1 else "one tensor"
-            raise LayerError(f"state must be {expected}, got {len(given)} "
-                             f"tensor{'s' * (len(given) != 1)}")  # fmt: skip
+            raise LayerError(
+                f"state must be {expected}, got {len(given)} tensor{'s' * (len(given) != 1)}"
+            )
         for name, s, shape in zip(names, given, shapes, strict=True):
             if tuple(s.shape) != shape:
-                raise LayerError(f"the initial {name} must have shape {shape}, got "
-                                 f"{tuple(s.shape)}")  # fmt: skip
+                raise LayerError(
+                    f"the initial {name} must have shape {shape}, got {tuple(s.shape)}"
+                )
         return [s if batched else s.unsqueeze(1) for s in given]
 
     def extra_repr(self) -> str:
         """The arguments that differ from their defaults."""
         shown = [f"{self.cell.name!r}", str(self.input_size), str(self.hidden_size)]
-        for name, default in (("num_layers", 1), ("bias", True), ("batch_first", False),
-                              ("dropout", 0.0), ("bidirectional", False), ("proj_size", 0),
-                              ("backend", "auto")):  # fmt: skip
+        for name, default in (
+            ("num_layers", 1),
+            ("bias", True),
+            ("batch_first", False),
+            ("dropout", 0.0),
+            ("bidirectional", False),
+            ("proj_size", 0),
+            ("backend", "auto"),
+        ):
             if getattr(self, name) != default:
                 shown.append(f"{name}={getattr(self, name)!r}")
         shown += [f"{k}={v!r}" for k, v in self.constants.items()]

@@ -20,9 +20,20 @@ from functools import lru_cache
 
 from cellwright.program.legality import check
 from cellwright.program.ops import (
-    TABLE, Shape, Value, build, constant, fit, input_, number, parameter, spread, state,
-    substitute, topological,
-)  # fmt: skip
+    TABLE,
+    Shape,
+    Value,
+    build,
+    constant,
+    fit,
+    input_,
+    number,
+    parameter,
+    spread,
+    state,
+    substitute,
+    topological,
+)
 from cellwright.program.program import Named, Parameter, Program, prime
 
 __all__ = ["Derivative", "derivative"]
@@ -103,8 +114,10 @@ def derivative(p: Program) -> Derivative:
     fresh = _Fresh([q.name for q in p.parameters] + [c.name for c in p.constants])
     outputs = [input_(fresh(f"g_{_plain(o)}"), p.named[o].shape) for o in p.outputs]
     states = [state(fresh(f"d_{s.name}"), *s.shape) for s in p.states]
-    totals = [parameter(fresh(f"{'G' if len(t.value.shape) == 2 else 'g'}_{t.name}"), t.value.shape)
-              for t in p.sums]  # fmt: skip
+    totals = [
+        parameter(fresh(f"{'G' if len(t.value.shape) == 2 else 'g'}_{t.name}"), t.value.shape)
+        for t in p.sums
+    ]
 
     gradients = _Gradients()
     for o, g in zip(p.outputs, outputs, strict=True):
@@ -126,11 +139,17 @@ def derivative(p: Program) -> Derivative:
     streams |= {v: input_(fresh(hints[v]), v.shape) for v in saved}
     renamed = substitute(wanted, streams)
     results = [renamed[w] for w in wanted]
-    by_input, by_state = results[: len(p.inputs)], results[len(p.inputs) : len(p.inputs) + len(states)]
+    by_input, by_state = (
+        results[: len(p.inputs)],
+        results[len(p.inputs) : len(p.inputs) + len(states)],
+    )
     by_parameter = results[len(p.inputs) + len(states) :]
 
-    telling = {renamed[g]: name for v, g in gradients.items()
-               if g in renamed and (name := _gradient_name(p, v))}  # fmt: skip
+    telling = {
+        renamed[g]: name
+        for v, g in gradients.items()
+        if g in renamed and (name := _gradient_name(p, v))
+    }
     named = _shared(results, telling, fresh)
     streams_out = [Named(fresh(f"d_{v.name}"), g) for v, g in zip(p.inputs, by_input, strict=True)]
     next_states = [Named(prime(s.name), g) for s, g in zip(states, by_state, strict=True)]
@@ -154,14 +173,14 @@ def derivative(p: Program) -> Derivative:
 
 def _parameters(equations: Iterable[Named]) -> tuple[Parameter, ...]:
     """The parameters that the equations read, in the order of their first appearance."""
-    return tuple(Parameter(v) for v in topological(e.value for e in equations)
-                 if v.op == "parameter")  # fmt: skip
+    return tuple(
+        Parameter(v) for v in topological(e.value for e in equations) if v.op == "parameter"
+    )
 
 
 def _with_outputs(p: Program, names: Mapping[Value, str]) -> Program:
     """`p` with more streams out; a value without an equation gets one, of the name given."""
-    fresh = _Fresh([v.name for v in (*p.inputs, *p.states)] + [q.name for q in p.parameters]
-                   + [n.name for n in (*p.constants, *p.equations, *p.sums)])  # fmt: skip
+    fresh = _Fresh(p.names)
     by_value = {e.value: e.name for e in reversed(p.equations)}
     added = tuple(Named(fresh(n), v) for v, n in names.items() if v not in by_value)
     by_value |= {e.value: e.name for e in added}
@@ -201,5 +220,8 @@ def _shared(roots: Sequence[Value], hints: Mapping[Value, str], fresh: _Fresh) -
     """Equations for what is used more than once, so that the printed form stays small."""
     values = topological(roots)
     uses = Counter(a for v in values for a in v.args) + Counter(roots)
-    return [Named(fresh(hints.get(v, "t")), v) for v in values
-            if uses[v] > 1 and v.args and len(v.shape) < 2]  # fmt: skip
+    return [
+        Named(fresh(hints.get(v, "t")), v)
+        for v in values
+        if uses[v] > 1 and v.args and len(v.shape) < 2
+    ]

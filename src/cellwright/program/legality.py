@@ -52,10 +52,8 @@ def _declared(p: Program) -> Iterator[str]:
 
 
 def _names(p: Program) -> Iterator[str]:
-    leaves = [v.name for v in (*p.inputs, *p.states, *(q.value for q in p.parameters))]
-    names = leaves + [c.name for c in p.constants]
-    names += [e.name for e in p.equations] + [s.name for s in p.sums]
-    yield from (f"{name} is set {n} times" for name, n in Counter(names).items() if n > 1)
+    counts = Counter(p.names)
+    yield from (f"{name} is set {n} times" for name, n in counts.items() if n > 1)
 
 
 def _states(p: Program) -> Iterator[str]:
@@ -65,8 +63,11 @@ def _states(p: Program) -> Iterator[str]:
         elif p.next(s).shape != s.shape:
             yield f"state {s.name} has shape {s.shape}, its new value {p.next(s).shape}"
     read = {prime(s.name) for s in p.states}
-    yield from (f"{e.name} sets no state" for e in p.equations
-                if e.name.endswith("'") and e.name not in read)  # fmt: skip
+    yield from (
+        f"{e.name} sets no state"
+        for e in p.equations
+        if e.name.endswith("'") and e.name not in read
+    )
 
 
 def _outputs(p: Program) -> Iterator[str]:

@@ -66,8 +66,12 @@ class Value:
     shape: Shape
     attr: str | float | None
 
-    def __new__(
-        cls, op: str, args: tuple[Value, ...] = (), shape: Shape = (), attr: str | float | None = None
+    def __new__(  # noqa: D102
+        cls,
+        op: str,
+        args: tuple[Value, ...] = (),
+        shape: Shape = (),
+        attr: str | float | None = None,
     ) -> Value:
         key = (op, args, shape, attr)
         with _LOCK:
@@ -284,7 +288,12 @@ def _rows(*rows: Operation) -> Mapping[str, Operation]:
     return {row.name: row for row in rows}
 
 
-# A tie of min or max sends half of the gradient to either side, as torch does.
+def _larger(g: Value, a: Value, b: Value) -> Value:
+    """What of `g` goes to `a` where it goes to the larger one; in a tie half, as in torch."""
+    return g * (0.5 * (1 + build("sign", a - b)))
+
+
+# fmt: off
 TABLE: Mapping[str, Operation] = _rows(
     Operation(
         "add", "the sum of two values", lambda t, a, b: a + b,
@@ -326,10 +335,10 @@ TABLE: Mapping[str, Operation] = _rows(
     Operation("cos", "the cosine of v in radians", lambda t, x: t.cos(x),
               lambda g, y, x: (-(g * build("sin", x)),)),
     Operation("min", "the smaller of two values", lambda t, a, b: t.minimum(a, b),
-              lambda g, y, a, b: (g * (0.5 * (1 - build("sign", a - b))), g * (0.5 * (1 + build("sign", a - b)))),
+              lambda g, y, a, b: (_larger(g, b, a), _larger(g, a, b)),
               2),
     Operation("max", "the larger of two values", lambda t, a, b: t.maximum(a, b),
-              lambda g, y, a, b: (g * (0.5 * (1 + build("sign", a - b))), g * (0.5 * (1 - build("sign", a - b)))),
+              lambda g, y, a, b: (_larger(g, a, b), _larger(g, b, a)),
               2),
     Operation("sign", "-1, 0 or 1; its derivative counts as 0", lambda t, x: t.sign(x),
               lambda g, y, x: (None,)),
@@ -348,7 +357,8 @@ TABLE: Mapping[str, Operation] = _rows(
     Operation("outer", "the outer product of two vectors, a matrix; only sums take it",
               lambda t, a, b: a.unsqueeze(-1) * b.unsqueeze(-2),
               lambda g, y, a, b: (g @ b, g.T @ a), 2, shape=_outer, function=False),
-)  # fmt: skip
+)
+# fmt: on
 
 
 # --- graphs -----------------------------------------------------------------------------------

@@ -81,6 +81,13 @@ class Program:
         """The equations by name."""
         return {e.name: e.value for e in self.equations}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name in the program."""
+        leaves = [v.name for v in (*self.inputs, *self.states)]
+        leaves += [q.name for q in self.parameters] + [c.name for c in self.constants]
+        return (*leaves, *(e.name for e in self.equations), *(s.name for s in self.sums))
+
     def next(self, state: Value) -> Value:
         """The new value of a state."""
         return self.named[prime(state.name)]
@@ -127,6 +134,7 @@ class Program:
             if name not in known:
                 has = f"its constants are {', '.join(known)}" if known else "it has no constants"
                 raise CellwrightError(f"the cell has no constant {name!r}: {has}")
-        constants = tuple(replace(c, default=float(values.get(c.name, c.default)))
-                          for c in self.constants)  # fmt: skip
+        constants = tuple(
+            replace(c, default=float(values.get(c.name, c.default))) for c in self.constants
+        )
         return replace(self, constants=constants)

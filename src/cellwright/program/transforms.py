@@ -8,8 +8,15 @@ from dataclasses import replace
 from cellwright.errors import CellwrightError
 from cellwright.program.legality import check
 from cellwright.program.ops import (
-    Value, constant, number, parameter, spread, state, substitute, topological,
-)  # fmt: skip
+    Value,
+    constant,
+    number,
+    parameter,
+    spread,
+    state,
+    substitute,
+    topological,
+)
 from cellwright.program.program import Named, Parameter, Program, prime
 
 __all__ = ["biases", "project", "watch", "with_outputs", "without_biases"]
@@ -20,8 +27,11 @@ def with_outputs(p: Program, outputs: Iterable[str]) -> Program:
     outputs = tuple(outputs)
     wanted = {p.named[o] for o in outputs} | {p.next(s) for s in p.states}
     needed = set(topological([*wanted, *(s.value for s in p.sums)]))
-    equations = tuple(e for e in p.equations if e.value in needed
-                      and (e.name in outputs or e.name.endswith("'") or e.value.args))  # fmt: skip
+    equations = tuple(
+        e
+        for e in p.equations
+        if e.value in needed and (e.name in outputs or e.name.endswith("'") or e.value.args)
+    )
     return _pruned(replace(p, equations=equations, outputs=outputs), "with_outputs")
 
 
@@ -67,8 +77,10 @@ def project(p: Program) -> Program:
     output = p.outputs[0]
     old = next((s for s in p.states if prime(s.name) == output), None)
     if old is None:
-        raise CellwrightError(f"proj_size: the output {output} is no state, so there is no "
-                              "recurrent projection; put a torch.nn.Linear after the layer")  # fmt: skip
+        raise CellwrightError(
+            f"proj_size: the output {output} is no state, so there is no "
+            "recurrent projection; put a torch.nn.Linear after the layer"
+        )
     new = state(old.name, "P")
     value = p.next(old)
     for v in p.values:
@@ -76,14 +88,16 @@ def project(p: Program) -> Program:
             if a is value or (a is old and not (v.op == "apply" and i == 1)):
                 raise CellwrightError(
                     f"proj_size: {old.name} is used elementwise, so it cannot have another size "
-                    "than the hidden state; put a torch.nn.Linear after the layer")  # fmt: skip
+                    "than the hidden state; put a torch.nn.Linear after the layer"
+                )
     applied = {v.args[0] for v in p.values if v.op == "apply" and v.args[1] is old}
     other = {v.args[0] for v in p.values if v.op == "apply" and v.args[1] is not old}
     if applied & other or any(m.op != "parameter" for m in applied):
         raise CellwrightError(f"proj_size: a matrix applied to {old.name} is used elsewhere too")
     taken = {q.name for q in p.parameters}
-    name = next(n for n in ("W_hr", *(f"W_hr_{i}" for i in range(2, len(taken) + 3)))
-                if n not in taken)  # fmt: skip
+    name = next(
+        n for n in ("W_hr", *(f"W_hr_{i}" for i in range(2, len(taken) + 3))) if n not in taken
+    )
     swap = {old: new, **{m: parameter(m.name, (m.shape[0], "P")) for m in applied}}
     done: dict[Value, Value] = dict(swap)
     for v in p.values:
@@ -112,9 +126,10 @@ def _pruned(p: Program, after: str) -> Program:
     return check(
         replace(
             p,
-            parameters=tuple(Parameter(v, inits.get(v.name)) for v in p.values
-                             if v.op == "parameter"),
+            parameters=tuple(
+                Parameter(v, inits.get(v.name)) for v in p.values if v.op == "parameter"
+            ),
             constants=tuple(c for c in p.constants if constant(c.name) in p.values),
         ),
         after,
-    )  # fmt: skip
+    )

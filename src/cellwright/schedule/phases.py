@@ -25,7 +25,7 @@ class Phases:
     loop: tuple[Value, ...]
     """What the next step waits for: one step after the other."""
     after: tuple[Value, ...]
-    """Built from states, but only wanted outside: for all steps at once, from what the loop kept."""
+    """Built from states, but wanted outside only: all steps at once, from what the loop kept."""
     kept: tuple[Value, ...]
     """What of the loop, states as read included, is wanted outside of it."""
 
@@ -40,14 +40,18 @@ def phases(p: Program) -> Phases:
     wanted |= {p.named[o] for o in p.outputs}
     wanted |= {v for s in p.sums for v in topological([s.value], stop=_is_vector)}
     return Phases(
-        once=tuple(v for v in p.values if v.op == "transpose" or (
-            v in values and v not in p.stepped)),
+        once=tuple(
+            v for v in p.values if v.op == "transpose" or (v in values and v not in p.stepped)
+        ),
         before=tuple(v for v in values if v in p.stepped and v not in p.recurrent),
         loop=tuple(v for v in values if v in looped),
         after=tuple(after),
-        kept=tuple(v for v in p.values if v in wanted and v in p.recurrent and v not in after
-                   and _is_vector(v)),
-    )  # fmt: skip
+        kept=tuple(
+            v
+            for v in p.values
+            if v in wanted and v in p.recurrent and v not in after and _is_vector(v)
+        ),
+    )
 
 
 def _is_vector(v: Value) -> bool:

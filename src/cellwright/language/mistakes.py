@@ -1,0 +1,140 @@
+"""What is wrong with a line that is no statement, in words that say what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from cellwright.language.errors import CellError, Place
+from cellwright.language.syntax import HEADERS
+
+__all__ = ["brackets", "misplaced", "stray"]
+
+
+def brackets(code: str, place: Place) -> None:
+    """Refuse a line whose brackets do not pair.
+
+    Raises CellError.
+    """
+    opened: list[int] = []
+    for column, char in enumerate(code):
+        if char == "(":
+            opened.append(column)
+        elif char == ")" and not opened:
+            raise CellError(
+                "this bracket closes none",
+                "Remove it, or open one before it with (.",
+                place.within(column, column + 1),
+            )
+        elif char == ")":
+            opened.pop()
+    if opened:
+        raise CellError(
+            "this bracket is never closed",
+            "Close it with ) on the same line: an equation is one line.",
+            place.within(opened[-1], opened[-1] + 1),
+        )
+
+
+_INSTEAD = {
+    "^": "There are no powers: write v * v. The transpose of a matrix is R^T.",
+    "@": "A matrix stands before its vector without a sign: W x.",
+    "×": "Write * for the elementwise product.",
+    "∘": "Write * for the elementwise product.",
+    "·": "Write * for the elementwise product.",
+    "[": "Group with round brackets: ( ).",
+    "{": "Group with round brackets: ( ).",
+    "'": "A prime follows the name of a state: c' is its new value. There is only one.",
+    "′": "A prime follows the name of a state: c' is its new value. There is only one.",
+    ":": f"A header stands at the start of a line and is one of {', '.join(HEADERS)}.",
+    "<": "There are no comparisons: write step(a - b) for 1 where a > b, else 0.",
+    ">": "There are no comparisons: write step(a - b) for 1 where a > b, else 0.",
+    ";": "Write one equation a line.",
+    "_": "A name starts with a letter.",
+}
+
+
+def stray(code: str, column: int, place: Place) -> CellError:
+    """The error for a character that is in no word of the language, or not there."""
+    char = code[column]
+    shown = char if char.isprintable() else f"U+{ord(char):04X}"
+    if char in _ACCEPTED:
+        return misplaced(code, column, column + 1, place)
+    remedy = _INSTEAD.get(char) or (
+        "Names are written in Latin or Greek letters, digits and _."
+        if char.isalpha()
+        else "Remove it. An equation has names, numbers, + - * / ( ) , and the prime of c'."
+    )
+    return CellError(
+        f"{shown!r} means nothing here"
+        if char.isprintable()
+        else f"the character {shown} means nothing here",
+        remedy,
+        place.within(column, column + 1),
+    )
+
+
+_ACCEPTED = frozenset("+-−*⊙/(),=.0123456789") | frozenset(
+    chr(c) for r in ((65, 91), (97, 123), (0x391, 0x3AA), (0x3B1, 0x3CA)) for c in range(*r)
+)
+"""Characters of the language: where one is refused it is in the wrong place, not a stray."""
+
+
+_PIECE = re.compile(r"[A-Za-zΑ-Ωα-ω][A-Za-zΑ-Ωα-ω0-9_]*['′]?|[0-9.]+(?:[eE][+-]?\d+)?|\S")
+
+
+def misplaced(code: str, start: int, end: int, place: Place) -> CellError:
+    """The error for the language's own words in an order it has no meaning for."""
+    here = place.within(start, end)
+    before = list(_pieces(code[:start]))
+    last = before[-1] if before else ""
+    found = match[0] if (match := _PIECE.match(code, start)) else ""
+    if found:
+        here = place.within(start, start + len(found))
+    if "=" not in code:
+        return CellError(
+            "this is no equation",
+            "Write name = expression; a comment starts with #.",
+            place.within(place.start, len(code.rstrip())),
+        )
+    if found == "=" and "=" in before:
+        return CellError("a second = in one line", "Write one equation a line.", here)
+    if found == "=" or (found and "=" not in before):
+        return CellError(
+            f"{found} is not expected before the =",
+            "The left side is one name: i = …, or h' = … for a state.",
+            here,
+        )
+    if not found:
+        return CellError(
+            "the equation ends too early",
+            f"After {last} a value is expected: a name, a number, a function or a bracket.",
+            here,
+        )
+    if _ends_value(last) and (found[0].isalnum() or found[0] in "(."):
+        return _side_by_side(last, found, here)
+    return CellError(
+        f"{found} is not expected after {last}",
+        "Here a value is expected: a name, a number, a function or a bracket.",
+        here,
+    )
+
+
+def _side_by_side(last: str, found: str, here: Place) -> CellError:
+    if last[0].isalpha() and last[-1] not in "'′":
+        matrix = last[0].upper() + last[1:]
+        remedy = (
+            f"Write {last} * {found} for the elementwise product, or {matrix} {found} if "
+            f"{last} is a matrix: matrices have a capital first letter."
+        )
+    else:
+        remedy = f"Write {last} * {found} for the elementwise product."
+    return CellError(f"two values side by side: {last} {found}", remedy, here)
+
+
+def _pieces(code: str) -> Iterator[str]:
+    return (m[0] for m in _PIECE.finditer(code))
+
+
+def _ends_value(piece: str) -> bool:
+    return bool(piece) and (piece[0].isalnum() or piece == ")")

@@ -1,0 +1,206 @@
+"""Text to syntax: one statement a line, by the grammar in cell.lark."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+from math import isinf
+from typing import TypeVar
+
+from lark import Lark, Token, Transformer, v_args
+from lark.exceptions import UnexpectedCharacters, UnexpectedToken
+
+from cellwright.language import mistakes
+from cellwright.language.errors import CellError, Place
+from cellwright.language.syntax import (
+    HEADERS,
+    Apply,
+    Binary,
+    Call,
+    Content,
+    Declare,
+    Equation,
+    Expression,
+    Init,
+    Matrix,
+    Name,
+    Negative,
+    New,
+    Node,
+    Number,
+    Output,
+    Statement,
+    Syntax,
+)
+
+__all__ = ["read"]
+
+DEEPEST = 100
+"""How deep brackets, signs and matrices may nest: far beyond any paper, within Python's stack."""
+
+
+class _RefusedError(Exception):
+    """Raised while the parser runs: message, remedy, first and last column."""
+
+
+_N = TypeVar("_N", bound=Node)
+
+
+def _checked(node: _N, *inside: Node) -> _N:
+    depth = 1 + max((n.depth for n in inside), default=0)
+    if depth > DEEPEST:
+        raise _RefusedError(
+            f"this expression nests deeper than {DEEPEST}",
+            "Give parts of it names, in equations of their own.",
+            node.start,
+            node.end,
+        )
+    object.__setattr__(node, "depth", depth)
+    return node
+
+
+def _span(t: Token) -> tuple[int, int]:
+    assert t.column is not None
+    return t.column - 1, t.column - 1 + len(t)
+
+
+@v_args(inline=True)
+class _Build(Transformer[Token, Content]):
+    """Called by the parser as it reduces: no tree, and no recursion, in between."""
+
+    NAME = staticmethod(lambda t: Name(*_span(t), name=str(t)))
+    NEW = staticmethod(lambda t: New(*_span(t), name=str(t)[:-1]))
+    MATRIX = staticmethod(lambda t: Matrix(*_span(t), name=str(t)))
+
+    def matrix_(self, m: Matrix, transpose: Token | None = None) -> Matrix:
+        end = m.end if transpose is None else _span(transpose)[1]
+        return Matrix(m.start, end, name=m.name, transposed=transpose is not None)
+
+    def NUMBER(self, t: Token) -> Number:  # noqa: N802 - the terminal's name
+        value = float(t)
+        if isinf(value):
+            raise _RefusedError(f"{t} is too large", "Write a number below 1e308.", *_span(t))
+        return Number(*_span(t), value=value)
+
+    def number(self, n: Number) -> Number:
+        return n
+
+    def name(self, n: Name) -> Name:
+        return n
+
+    def new(self, n: New) -> New:
+        return n
+
+    def binary(self, left: Expression, operator: Token, right: Expression) -> Binary:
+        symbol = {"⊙": "*", "−": "-"}.get(operator, str(operator))
+        node = Binary(left.start, right.end, operator=symbol, left=left, right=right)
+        return _checked(node, left, right)
+
+    def negative(self, sign: Token, argument: Expression) -> Negative:
+        return _checked(Negative(_span(sign)[0], argument.end, argument=argument), argument)
+
+    def apply(self, matrix: Matrix, argument: Expression) -> Apply:
+        node = Apply(matrix.start, argument.end, matrix=matrix, argument=argument)
+        return _checked(node, argument)
+
+    def call(self, function: Name, *arguments: Expression) -> Call:
+        node = Call(function.start, arguments[-1].end, function=function, arguments=arguments)
+        return _checked(node, *arguments)
+
+    def signed(self, *parts: Token | Number) -> float:
+        number = parts[-1]
+        assert isinstance(number, Number)
+        return number.value if len(parts) == 1 else -number.value
+
+    def equation(self, target: Name | New, expression: Expression) -> Equation:
+        return Equation(target, expression)
+
+    def sum(self, target: Name, expression: Expression) -> Equation:
+        return Equation(target, expression, sum=True)
+
+    def init(self, target: Name, value: float) -> Init:
+        return Init(target, value)
+
+    def scalar(self, name: Name, value: float | None = None) -> Declare:
+        return Declare("scalar", (name,), value=value)
+
+    def const(self, name: Name, value: float) -> Declare:
+        return Declare("const", (name,), value=value)
+
+    def input(self, name: Name, *size: Matrix) -> Declare:
+        return Declare("input", (name,), size)
+
+    def state(self, name: Name, size: Matrix) -> Declare:
+        return Declare("state", (name,), (size,))
+
+    def vector(self, *parts: Name | Matrix) -> Declare:
+        size = parts[-1]
+        assert isinstance(size, Matrix)
+        return Declare("vector", parts[:-1], (size,))
+
+    def matrix(self, *parts: Matrix) -> Declare:
+        return Declare("matrix", parts[:-2], parts[-2:])
+
+    def output(self, *names: Name | New) -> Output:
+        return Output(names)
+
+
+@cache
+def _parser() -> Lark:
+    grammar = files("cellwright.language").joinpath("cell.lark").read_text("utf-8")
+    return Lark(
+        grammar, parser="lalr", start="statement", transformer=_Build(), maybe_placeholders=False
+    )
+
+
+def read(text: str, source: str) -> Syntax:
+    """Split a text into headers and statements; `source` names it in errors.
+
+    Raises CellError at the first line that is no statement.
+    """
+    headers: list[tuple[str, str, Place]] = []
+    statements: list[Statement] = []
+    for number, line in enumerate(re.split(r"\r\n|\r|\n", text.removeprefix("\ufeff")), start=1):
+        code, _, caption = line.partition("#")
+        place = Place(source, number, line, len(line) - len(line.lstrip()), len(line.rstrip()))
+        if match := re.match(r"\s*([A-Za-z]+)[ \t]*:(?!=)(.*)", line):
+            word = match[1]
+            if word not in HEADERS:
+                raise CellError(
+                    f"{word} is no header",
+                    f"Headers are {', '.join(HEADERS)}.",
+                    place.within(match.start(1), match.end(1)),
+                )
+            headers.append((word, match[2].strip(), place))
+        elif code.strip():
+            statements.append(Statement(_statement(code, place), place, caption.strip()))
+    if not statements:
+        raise CellError(
+            "there is no equation here",
+            "Write at least one, for example h' = tanh(W x + R h + b).",
+            source,
+        )
+    return Syntax(source, tuple(headers), tuple(statements))
+
+
+def _columns(code: str, token: Token) -> tuple[int, int]:
+    """Of a token that was not expected; past the end where the line ended."""
+    if token.type == "$END":
+        return len(code.rstrip()), len(code.rstrip()) + 1
+    return _span(token)
+
+
+def _statement(code: str, place: Place) -> Content:
+    mistakes.brackets(code, place)
+    try:
+        content = _parser().parse(code)
+    except UnexpectedCharacters as e:
+        raise mistakes.stray(code, e.pos_in_stream or 0, place) from None
+    except UnexpectedToken as e:
+        raise mistakes.misplaced(code, *_columns(code, e.token), place) from None
+    except _RefusedError as e:
+        message, remedy, *columns = e.args
+        raise CellError(message, remedy, place.within(*columns)) from None
+    assert isinstance(content, Content)
+    return content
