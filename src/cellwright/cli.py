@@ -1,0 +1,128 @@
+"""The command line: every command is one call into the library."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import cyclopts
+from cyclopts import Parameter
+from rich.console import Console
+
+from cellwright import __version__, terminal
+from cellwright.errors import CellwrightError
+from cellwright.language import catalogue, cell
+from cellwright.language.difference import difference
+
+__all__ = ["app", "main"]
+
+app = cyclopts.App(
+    name="cellwright",
+    version=__version__,
+    help="Recurrent cells as equations: look at them, check your own, compare them on your data.",
+    help_format="plaintext",
+)
+_Size = Annotated[int, Parameter(validator=cyclopts.validators.Number(gte=1))]
+
+
+@app.command(name="list")
+def list_(*, input_size: _Size = 100, hidden_size: _Size = 100) -> None:
+    """List the cells of the catalogue.
+
+    Parameters
+    ----------
+    input_size
+        Features of the input, for the number of parameters.
+    hidden_size
+        Features of the hidden state, for the number of parameters.
+    """
+    cells = [cell(name) for name in catalogue()]
+    _out().print(terminal.cells(cells, {"I": input_size, "H": hidden_size}))
+
+
+@app.command
+def show(
+    name: str,
+    /,
+    *,
+    input_size: _Size = 100,
+    hidden_size: _Size = 100,
+    derivative: bool = False,
+) -> None:
+    """Show a cell: its equations in words, its parameters, its paper.
+
+    Parameters
+    ----------
+    name
+        A cell of the catalogue, or a .cell file.
+    input_size
+        Features of the input, for the number of parameters.
+    hidden_size
+        Features of the hidden state, for the number of parameters.
+    derivative
+        Show the backward pass instead: the step program that training runs from the last step to
+        the first.
+    """
+    shown = cell(name)
+    if derivative:
+        _out().print(terminal.derivative_of(shown))
+    else:
+        _out().print(terminal.cell(shown, {"I": input_size, "H": hidden_size}))
+
+
+@app.command
+def diff(a: str, b: str, /) -> None:
+    """Show what changes from one cell to another, side by side, the changed parts marked.
+
+    Parameters
+    ----------
+    a, b
+        Cells of the catalogue, or .cell files.
+    """
+    left, right = cell(a), cell(b)
+    _out().print(terminal.difference(left, right, difference(left, right)))
+
+
+@app.command
+def check(file: Path, /) -> None:
+    """Check a .cell file: say what is wrong with it, or what it means.
+
+    Parameters
+    ----------
+    file
+        A text file with equations.
+    """
+    _out().print(terminal.summary(cell(file)))
+
+
+@app.command
+def doctor() -> None:
+    """Say which backends work here and, where one does not, why and what to do."""
+    from cellwright.backends.diagnosis import diagnose
+
+    _out().print(terminal.diagnosis(diagnose()))
+
+
+def _out() -> Console:
+    """Standard output; piped, a line is as long as it is."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=100, soft_wrap=False)
+    return console
+
+
+def main() -> NoReturn:
+    """Run the command line; a mistake of the user's ends with a message and exit code 1."""
+    try:
+        app()
+    except CellwrightError as e:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"{e}", markup=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader, `head` say, has what it wanted.
+        sys.stderr.close()
+        sys.exit(0)
+    sys.exit(0)

@@ -1,0 +1,280 @@
+"""The report's figures as inline SVG: colours come from the page's style sheet, text is text.
+
+matplotlib draws with stand-in colours that are then replaced by CSS variables, so that one figure is
+right in light, in dark and in print. Each figure comes in two widths; the page shows one of them.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["COLOURS", "NARROW", "WIDE", "Curve", "Dots", "curves", "dots"]
+
+WIDE, NARROW = 880, 340
+"""Widths in CSS pixels: a desktop page, and a telephone of 375 px without its margins."""
+
+COLOURS: Final = ("ink", "blue", "orange", "green", "pink", "ochre", "sky", "violet")
+"""The page's colour variables, in the order in which curves take them."""
+_DASHES: Final = ((), (7, 2), (2, 1.6), (7, 2, 1.5, 2), (4, 2), (1, 1), (10, 3), (7, 2, 1.5, 2, 1.5, 2))
+"""One a colour: a print in black and white has nothing else to tell curves apart."""
+_VARIABLES: Final = (*COLOURS, "muted", "rule", "page")
+_STAND_IN: Final = {name: f"#ab00{i:02x}" for i, name in enumerate(_VARIABLES)}
+
+_STYLE: Final = {
+    "axes.edgecolor": _STAND_IN["rule"],
+    "axes.labelcolor": _STAND_IN["muted"],
+    "axes.linewidth": 1,
+    "axes.spines.left": False,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "font.size": 13,
+    "grid.color": _STAND_IN["rule"],
+    "grid.linewidth": 1,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "cellwright",
+    "text.color": _STAND_IN["ink"],
+    "text.parse_math": False,  # a name may hold a $
+    "xtick.color": _STAND_IN["muted"],
+    "ytick.color": _STAND_IN["muted"],
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+}
+_LETTER = 7.3
+"""Estimated width of a letter in CSS pixels: the font is the reader's, so it cannot be measured."""
+
+
+@dataclass(frozen=True)
+class Dots:
+    """One row of the ranking figure: nats a frame throughout."""
+
+    name: str
+    style: int
+    values: tuple[float, ...]
+    mean: float
+    interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One cell's learning curves: a list of losses for each seed, by epoch."""
+
+    name: str
+    style: int
+    train: tuple[tuple[float, ...], ...]
+    valid: tuple[tuple[float, ...], ...]
+
+
+def dots(rows: Sequence[Dots], baseline: str, width: int, label: str) -> str:
+    """Every seed a dot, the mean a bar across, the interval a line; the best row on top.
+
+    The dashed line is the baseline's mean. `label` is read aloud instead of the figure.
+    """
+    with rc_context(_STYLE):
+        height = 34 * len(rows) + 62
+        figure, left = _figure(width, height), _margin(row.name for row in rows)
+        right = 62 if width == WIDE else 12
+        ax = figure.add_axes((left / width, 46 / height, (width - left - right) / width,
+                              (height - 62) / height))  # fmt: skip
+        low, high = _range(rows)
+        ax.set(xlim=(low, high), ylim=(len(rows) - 0.5, -0.5), yticks=[])
+        ax.xaxis.set_major_locator(MaxNLocator(7 if width == WIDE else 4))
+        ax.grid(axis="x")
+        ax.set_axisbelow(True)
+        ax.set_xlabel("test loss, nats a frame    (← lower is better)", labelpad=8)
+        for mean in (row.mean for row in rows if row.name == baseline):
+            ax.axvline(mean, color=_STAND_IN["muted"], dashes=(4, 3), linewidth=1.2)
+        for y, row in enumerate(rows):
+            _row(ax, y, row, bold=row.name == baseline)
+            if width == WIDE:
+                ax.annotate(f"{row.mean:.3f}", (1, y), (12, 0), va="center", annotation_clip=False,
+                            xycoords=ax.get_yaxis_transform(), textcoords="offset points")  # fmt: skip
+        return _svg(figure, f"dots-{width}", label)
+
+
+def _row(ax: Axes, y: int, row: Dots, bold: bool) -> None:
+    colour = _STAND_IN[COLOURS[row.style % len(COLOURS)]]
+    ax.annotate(_short(row.name), (0, y), (-12, 0), ha="right", va="center", annotation_clip=False,
+                weight="bold" if bold else "normal", xycoords=ax.get_yaxis_transform(),
+                textcoords="offset points")  # fmt: skip
+    if row.interval is not None:
+        ax.plot(row.interval, (y, y), color=colour, linewidth=2.6, solid_capstyle="butt")
+        low, high = ax.get_xlim()
+        for end, edge, marker in ((row.interval[0], low, "<"), (row.interval[1], high, ">")):
+            if not low <= end <= high:
+                ax.plot([edge], [y], marker, color=colour, clip_on=False, markersize=7)
+    ax.plot([row.mean], [y], "|", color=colour, markersize=17, markeredgewidth=2.6)
+    ax.plot(row.values, [y + 0.27] * len(row.values), "o", markerfacecolor="none",
+            markeredgecolor=colour, markersize=5, markeredgewidth=1.2)  # fmt: skip
+
+
+def _range(rows: Sequence[Dots]) -> tuple[float, float]:
+    """Wide enough for every dot, and for intervals unless two seeds make one enormous."""
+    values = [v for row in rows for v in row.values]
+    low, high = min(values), max(values)
+    room = max(high - low, 0.02)
+    ends = [end for row in rows if row.interval for end in row.interval]
+    low, high = (max(min([low, *ends]), low - 0.5 * room), min(max([high, *ends]), high + 0.5 * room))
+    return low - 0.05 * room, high + 0.05 * room
+
+
+def curves(lines: Sequence[Curve], width: int, label: str) -> str:
+    """Loss by epoch on the training and the validation set: mean over seeds, lowest to highest.
+
+    Both panels have one scale. The mean goes as far as half of the seeds do.
+    """
+    with rc_context(_STYLE):
+        wide = width == WIDE
+        margin, panel, gap, bottom = _margin(line.name for line in lines), 300, 40, 50
+        height = panel + bottom + 34 if wide else 2 * (panel + bottom + 24)
+        figure = _figure(width, height)
+        each = (width - 46 - margin - gap) / 2 if wide else width - 36 - margin
+        places = ((46, bottom), (46 + each + gap, bottom)) if wide else (
+            (36, bottom + panel + 24 + bottom), (36, bottom))  # fmt: skip
+        low, high = _losses(lines)
+        for (x, y), title in zip(places, ("training", "validation"), strict=True):
+            ax = figure.add_axes((x / width, y / height, each / width, panel / height))
+            ax.set(xlim=(1, max(_length(line) for line in lines)), ylim=(low, high))
+            ax.set_title(f"{title} loss, nats a frame", loc="left", fontsize=13, pad=10)
+            ax.set_xlabel("passes over the training set", labelpad=6)
+            ax.xaxis.set_major_locator(MaxNLocator(6 if wide else 4, integer=True, min_n_ticks=1))
+            ax.yaxis.set_major_locator(MaxNLocator(6))
+            ax.grid(axis="y")
+            ax.set_axisbelow(True)
+            ends = {line: end for line in lines if (end := _curve(ax, line, title)) is not None}
+            if not wide or title == "validation":
+                _labels(ax, ends, 16 * (high - low) / panel)
+        return _svg(figure, f"curves-{width}", label)
+
+
+def _length(line: Curve) -> int:
+    return max((len(seed) for seed in line.valid), default=1)
+
+
+def _seeds(line: Curve, which: str) -> np.ndarray:
+    """`(seeds, epochs)`, NaN where a seed has stopped; cut where fewer than half go on."""
+    runs = line.train if which == "training" else line.valid
+    table = np.full((len(runs), _length(line)), np.nan)
+    for row, run in zip(table, runs, strict=True):
+        row[: len(run)] = run
+    table[~np.isfinite(table)] = np.nan
+    enough = 2 * np.isfinite(table).sum(0) >= len(runs)
+    return table[:, : int(np.argmin(enough)) if not enough.all() else None]
+
+
+def _losses(lines: Sequence[Curve]) -> tuple[float, float]:
+    """The scale: all of the last nine tenths, for the first passes fall from far above."""
+    means = [np.nanmean(_seeds(line, which), 0)
+             for line in lines for which in ("training", "validation")]  # fmt: skip
+    values = np.concatenate(means)
+    late = np.concatenate([mean[len(mean) // 10 :] for mean in means])
+    low, high = float(values.min()), float(max(late.max(), values.min() + 0.1))
+    return low - 0.05 * (high - low), high
+
+
+def _curve(ax: Axes, line: Curve, which: str) -> tuple[float, float] | None:
+    table = _seeds(line, which)
+    if not table.size:
+        return None
+    passes, mean = np.arange(1, table.shape[1] + 1), np.nanmean(table, 0)
+    colour, dashes = _style(line.style)
+    if len(table) > 1:
+        ax.fill_between(passes, np.nanmin(table, 0), np.nanmax(table, 0), color=colour, alpha=0.13,
+                        linewidth=0)  # fmt: skip
+    (drawn,) = ax.plot(passes, mean, color=colour, linewidth=1.8)
+    if dashes:
+        drawn.set_dashes(dashes)
+    return float(passes[-1]), float(mean[-1])
+
+
+def _labels(ax: Axes, ends: Mapping[Curve, tuple[float, float]], gap: float) -> None:
+    """Each name at its curve's end, moved apart where they would overlap."""
+    lines = sorted(ends, key=lambda line: ends[line][1])
+    heights = _spread([ends[line][1] for line in lines], gap, *ax.get_ylim())
+    edge = ax.get_xlim()[1]
+    scale = (edge - 1 or 1) / (ax.get_position().width * ax.figure.bbox.width)
+    for line, height in zip(lines, heights, strict=True):
+        (x, y), (colour, dashes) = ends[line], _style(line.style)
+        lead, dash = edge + 12 * scale, edge + 34 * scale
+        ax.plot((x, edge, lead), (y, y, height), color=colour, linewidth=0.8, alpha=0.6,
+                clip_on=False)  # fmt: skip
+        (sample,) = ax.plot((lead, dash), (height, height), color=colour, linewidth=1.8,
+                            clip_on=False)  # fmt: skip
+        if dashes:
+            sample.set_dashes(dashes)
+        ax.annotate(_short(line.name), (dash, height), (5, 0), va="center", annotation_clip=False,
+                    textcoords="offset points",
+                    weight="bold" if line.style == 0 else "normal")  # fmt: skip
+
+
+def _spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """`wanted`, ascending, moved to be `gap` apart and, if there is room, within the limits."""
+    found: list[float] = []
+    for y in wanted:
+        found.append(max(y, found[-1] + gap if found else low))
+    for i in range(len(found) - 1, -1, -1):
+        found[i] = min(found[i], found[i + 1] - gap if i + 1 < len(found) else high)
+    return found
+
+
+# --- how it is drawn ----------------------------------------------------------------------------
+
+
+def _style(number: int) -> tuple[str, tuple[float, ...]]:
+    """Colour and dashes; when the colours are used up, the same again with other dashes."""
+    colour = _STAND_IN[COLOURS[number % len(COLOURS)]]
+    return colour, _DASHES[(number + number // len(COLOURS)) % len(_DASHES)]
+
+
+def _figure(width: int, height: int) -> Figure:
+    return Figure(figsize=(width / 72, height / 72), dpi=72, facecolor="none")
+
+
+def _short(name: str, most: int = 18) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
+def _margin(names: Iterator[str]) -> float:
+    return max(len(_short(name)) for name in names) * _LETTER + 24
+
+
+_CLEANED: Final = (
+    (r"<metadata>.*?</metadata>\s*", ""),
+    (r"<defs>\s*<style.*?</style>\s*</defs>\s*", ""),  # it would apply to the whole page
+    (r'<g id="[^"]*">', "<g>"),
+    (r"font-family: [^;\"]*; ", ""),
+    (r' transform="rotate\(-0 [^"]*"', ""),
+    (r" ?\n *", "\n"),
+)
+"""What matplotlib writes and a page does not want."""
+
+
+def _svg(figure: Figure, name: str, label: str) -> str:
+    """The drawing as an element to stand in a page: nothing around it, no identifier twice."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True,
+                   metadata={"Date": None, "Creator": None, "Format": None, "Type": None})  # fmt: skip
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    for pattern, instead in _CLEANED:
+        text = re.sub(pattern, instead, text, flags=re.DOTALL)
+    text = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", text)
+    for variable, colour in _STAND_IN.items():
+        text = text.replace(colour, f"var(--{variable})")
+    width, height = figure.get_size_inches() * 72
+    return re.sub(r"<svg[^>]*>", f'<svg class="{"wide" if width == WIDE else "narrow"}" role="img" '
+                  f'aria-label="{escape(label)}" viewBox="0 0 {width:g} {height:g}" '
+                  'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">',
+                  text, count=1)  # fmt: skip

@@ -1,0 +1,213 @@
+"""What the command line prints: cells, differences and diagnoses for a terminal or a pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import prod
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from cellwright.language import Cell, aliases, print_program
+from cellwright.language.difference import Row, Span
+from cellwright.program.derivative import derivative
+from cellwright.program.ops import LEAVES, Shape, topological
+
+if TYPE_CHECKING:
+    from cellwright.backends.diagnosis import Diagnosis
+
+__all__ = ["cell", "cells", "derivative_of", "diagnosis", "difference", "summary"]
+
+Sizes = Mapping[str, int]
+
+
+def cells(found: Iterable[Cell], sizes: Sizes) -> RenderableType:
+    """A line a cell."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("cell", no_wrap=True, style="bold")
+    table.add_column("what it is")
+    table.add_column("state", no_wrap=True)
+    table.add_column("parameters", justify="right", no_wrap=True)
+    also: dict[str, list[str]] = {}
+    for alias, name in aliases().items():
+        also.setdefault(name, []).append(alias)
+    for c in found:
+        title = Text(c.title)
+        if c.name in also:
+            title.append(f" (also {', '.join(also[c.name])})", style="dim")
+        states = ", ".join(s.name for s in c.program.states)
+        table.add_row(c.name, title, states, f"{c.program.count(sizes):,}")
+    footer = f"Parameters for {_sizes(sizes)}. Equations: cellwright show CELL"
+    return Group(table, Text(footer, style="dim"))
+
+
+def cell(c: Cell, sizes: Sizes) -> RenderableType:
+    """Title, equations with captions, parameters with shapes and counts, paper, note."""
+    parts: list[RenderableType] = [_title(c)]
+    width = max(len(e.text) for e in c.equations)
+    for e in c.equations:
+        line = Text("  ").append(_spaced(e.text), style="bold")
+        if width <= 44 and e.caption:
+            parts.append(_beside(line, e.caption, width + 4))
+        else:
+            parts.append(line)
+            if e.caption:
+                parts.append(Padding(Text(e.caption, style="dim"), (0, 0, 0, 6)))
+    parts += [Text(), _parameters(c, sizes), _facts(c)]
+    return Group(*parts)
+
+
+def derivative_of(c: Cell) -> RenderableType:
+    """The backward program of a cell, in the language."""
+    text = print_program(derivative(c.program).backward)
+    intro = (
+        "The backward pass, one step, run from the last step to the first. Inputs: the gradient "
+        "of the output (g_…) and what the forward pass saved. States: the gradients of the states "
+        "(d_…). A sum adds up over all steps."
+    )
+    return Group(_title(c), Text(intro, style="dim"), Text(), Text(text.rstrip()))
+
+
+def difference(a: Cell, b: Cell, rows: Sequence[Row]) -> RenderableType:
+    """Two cells side by side; what differs is bold, and between « and » for where bold is not."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=False)
+    for c in (a, b):
+        table.add_column(Text(c.name), ratio=1, overflow="fold")
+    for row in rows:
+        table.add_row(_marked(row.left, row.changed), _marked(row.right, row.changed))
+    same = sum(not row.changed for row in rows)
+    if same == len(rows):
+        foot = "The equations are the same."
+    else:
+        foot = f"« » marks what differs; {same} of {len(rows)} equations are the same."
+    return Group(table, Text(foot, style="dim"))
+
+
+def summary(c: Cell) -> RenderableType:
+    """What a cell that is right means: so that a typo that made a new name is seen."""
+    p = c.program
+    lines = Table.grid(padding=(0, 2))
+    lines.add_column(no_wrap=True, style="dim")
+    lines.add_column()
+    lines.add_row("states", ", ".join(s.name for s in p.states))
+    lines.add_row("output", p.outputs[0])
+    for shape in dict.fromkeys(q.shape for q in p.parameters):
+        names = ", ".join(q.name for q in p.parameters if q.shape == shape)
+        lines.add_row(f"learned {_kind(shape)}", f"{names}  {_shape(shape)}".rstrip())
+    if p.constants:
+        lines.add_row("constants", ", ".join(f"{k.name} = {k.default:g}" for k in p.constants))
+    parts: list[RenderableType] = [
+        Text(c.name, style="bold").append(": ok", style="green"),
+        Padding(lines, (0, 0, 0, 2)),
+    ]
+    if p.inputs[0].shape != ("I",):
+        parts.append(
+            Text(
+                "  It needs input_size == hidden_size: its equations combine x "
+                "elementwise with values of the hidden size."
+            )
+        )
+    needed = set(topological([p.named[p.outputs[0]], *(p.next(s) for s in p.states)]))
+    parts.extend(
+        Text(f"  {e.name} is set, but neither the output nor a state reads it.")
+        for e in p.equations
+        if e.value not in needed and e.value.op not in LEAVES
+    )
+    return Group(*parts)
+
+
+def diagnosis(found: Diagnosis) -> RenderableType:
+    """Versions, then each backend: works, or why not."""
+    versions = Table.grid(padding=(0, 2))
+    for name, version in found.versions.items():
+        versions.add_row(Text(name, style="dim"), version)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("backend", style="bold", no_wrap=True)
+    table.add_column("device", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("what it is, or what is in its way")
+    for check in found.checks:
+        mark = Text("works", "green") if check.obstacle is None else Text("does not", "red")
+        table.add_row(check.backend, check.device, mark, check.obstacle or check.what)
+    return Group(versions, table)
+
+
+# --- pieces -------------------------------------------------------------------------------------
+
+
+def _title(c: Cell) -> Text:
+    return Text(c.name, style="bold").append(f": {c.title}" if c.title else "", style="not bold")
+
+
+def _beside(left: Text, caption: str, width: int) -> RenderableType:
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(width=width, no_wrap=True)
+    grid.add_column()
+    grid.add_row(left, Text(caption, style="dim"))
+    return grid
+
+
+def _spaced(text: str) -> str:
+    """The text of an equation; authors align their = signs, which a list need not."""
+    left, _, right = text.partition("=")
+    return f"{left.rstrip()} = {right.lstrip()}"
+
+
+def _marked(spans: Sequence[Span] | None, changed: bool) -> Text:
+    if spans is None:
+        return Text("—", style="dim")
+    text = Text(style="" if changed else "dim")
+    for part, mark in spans:
+        inner = part.strip() if mark else ""
+        if not inner:
+            text.append(part)
+            continue
+        before, after = part.split(inner, 1)
+        text.append(before).append(f"«{inner}»", style="bold").append(after)
+    return text
+
+
+def _kind(shape: Shape) -> str:
+    return ("scalars", "vectors", "matrices")[len(shape)]
+
+
+def _shape(shape: Shape) -> str:
+    return f"({', '.join(shape)}{',' * (len(shape) == 1)})" if shape else ""
+
+
+def _sizes(sizes: Sizes) -> str:
+    return f"input size {sizes['I']}, hidden size {sizes['H']}"
+
+
+def _parameters(c: Cell, sizes: Sizes) -> RenderableType:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=True)
+    table.add_column("learned", Text("all"))
+    table.add_column("each", no_wrap=True)
+    table.add_column("starts at", no_wrap=True)
+    table.add_column("values", Text(f"{c.program.count(sizes):,}"), justify="right", no_wrap=True)
+    groups: dict[tuple[Shape, float | None], list[str]] = {}
+    for q in sorted(c.program.parameters, key=lambda q: -len(q.shape)):
+        groups.setdefault((q.shape, q.init), []).append(q.name)
+    for (shape, init), names in groups.items():
+        count = len(names) * prod(sizes[s] for s in shape)
+        start = "±1/√H" if init is None else f"{init:g}"
+        table.add_row(" ".join(names), _shape(shape) or "1", start, f"{count:,}")
+    return table
+
+
+def _facts(c: Cell) -> RenderableType:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column()
+    p = c.program
+    grid.add_row("state", ", ".join(s.name for s in p.states) + f"; the output is {p.outputs[0]}")
+    if p.constants:
+        grid.add_row("constants", ", ".join(f"{k.name} = {k.default:g}" for k in p.constants))
+    for label, text in (("paper", c.paper), ("like", c.like), ("note", c.note)):
+        if text:
+            grid.add_row(label, Text(text))
+    return grid

@@ -1,0 +1,273 @@
+"""The contract of a layer, beyond what torch.nn has: errors, lengths, resets, trace, copies."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+import cellwright
+from cellwright import CellwrightError, LayerError, Recurrent, parse
+from cellwright.language import catalogue, cell
+from conformance import relative_error
+
+# A cell with everything a layer must carry: two states, a scalar, a constant, a gain, an init.
+RICH = parse(
+    """
+    title: everything at once
+    i  = σ(norm(W_i x) + R_i h + p_i * c + b_i)  # gate
+    z  = tanh(W_z x + R_i^T h + b_z)             # candidate
+    c' = decay * c + i * z                       # memory
+    h' = tanh(c') * alpha                        # output
+    scalar alpha = 0.5
+    const decay = 0.9
+    init b_i = 1
+    """,
+    "rich",
+)
+
+
+def layer(*args: object, which: object = RICH, **options: object) -> Recurrent:
+    torch.manual_seed(0)
+    return Recurrent(which, *(args or (3, 4)), dtype=torch.float64, **options)
+
+
+def same(a: object, b: object, bound: float = 1e-12) -> bool:
+    if isinstance(a, torch.Tensor):
+        return relative_error(a.detach(), b.detach()) <= bound
+    return all(same(x, y, bound) for x, y in zip(a, b, strict=True))
+
+
+def draw(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(7))
+
+
+# --- parameters ---------------------------------------------------------------------------------
+
+
+def test_parameters_are_stacked_in_the_order_of_the_equations() -> None:
+    m = layer(num_layers=2, bidirectional=True)
+    shapes = {k: tuple(v.shape) for k, v in m.named_parameters()}
+    first = {"weight_ih": (8, 3), "weight_hh": (4, 4), "bias": (8,), "gain": (4,), "p": (4,)}
+    for name, shape in (first | {"alpha": ()}).items():
+        above = (8, 8) if name == "weight_ih" else shape
+        assert shapes[f"{name}_l0"] == shapes[f"{name}_l0_reverse"] == shape
+        assert shapes[f"{name}_l1"] == shapes[f"{name}_l1_reverse"] == above
+    assert len(shapes) == 4 * 6
+
+
+def test_views_write_to_the_parameters_and_inits_are_kept() -> None:
+    m = layer()
+    views = m.views()
+    assert list(views) == [q.name for q in RICH.program.parameters]
+    assert (views["b_i"] == 1).all()
+    assert views["alpha"] == 0.5
+    assert (views["gain_i_1"] == 1).all()
+    assert float(views["W_z"].abs().max()) <= 1 / 4**0.5
+    with torch.no_grad():
+        views["W_z"].fill_(2)
+    assert (m.weight_ih_l0[4:] == 2).all()
+    assert not (m.weight_ih_l0[:4] == 2).any()
+
+
+def test_bias_false_is_every_added_vector_zero() -> None:
+    full, bare = layer(), layer(bias=False)
+    assert not any(k.startswith("bias") for k, _ in bare.named_parameters())
+    assert hasattr(bare, "p_l0")
+    bare.load_state_dict({k: v for k, v in full.state_dict().items() if k != "bias_l0"})
+    with torch.no_grad():
+        full.bias_l0.zero_()
+    assert same(full(draw(5, 2, 3)), bare(draw(5, 2, 3)))
+
+
+@pytest.mark.parametrize("name", catalogue())
+def test_the_count_of_the_program_is_the_count_of_the_layer(name: str) -> None:
+    m = Recurrent(name, 4, 4)
+    assert sum(w.numel() for w in m.parameters()) == cell(name).program.count({"I": 4, "H": 4})
+
+
+def test_constants_can_be_overridden() -> None:
+    x = draw(5, 2, 3)
+    assert not same(layer()(x), layer(decay=0.1)(x))
+    text = RICH.text.replace("decay = 0.9", "decay = 0.1")
+    assert same(layer(which=parse(text))(x), layer(decay=0.1)(x))
+    with pytest.raises(CellwrightError, match="no constant 'dcay': its constants are decay"):
+        layer(dcay=0.1)
+
+
+# --- running ------------------------------------------------------------------------------------
+
+
+def test_lengths_are_sequences_run_alone() -> None:
+    m = layer(num_layers=2, bidirectional=True)
+    x, lengths = draw(6, 4, 3), torch.tensor([3, 6, 1, 5])
+    state = (draw(4, 4, 4), draw(4, 4, 4) * 0.5)
+    output, final = m(x, state, lengths=lengths)
+    for b, n in enumerate(lengths.tolist()):
+        alone, end = m(x[:n, b], tuple(s[:, b] for s in state))
+        assert same(output[:n, b], alone)
+        assert not output[n:, b].any()
+        assert same(tuple(s[:, b] for s in final), end)
+
+
+@pytest.mark.parametrize("enforce_sorted", [True, False])
+def test_a_packed_sequence_is_lengths(enforce_sorted: bool) -> None:
+    m = layer(bidirectional=True)
+    lengths = torch.tensor([6, 5, 5, 2] if enforce_sorted else [3, 6, 1, 6])
+    x = draw(6, 4, 3)
+    packed = pack_padded_sequence(x, lengths, enforce_sorted=enforce_sorted)
+    output, final = m(packed)
+    assert (output.batch_sizes == packed.batch_sizes).all()
+    padded, ends = m(x, lengths=lengths)
+    assert same(pad_packed_sequence(output)[0], padded)
+    assert same(final, ends)
+
+
+def test_resets_are_episodes_run_alone() -> None:
+    m = layer(bidirectional=True)
+    x, resets = draw(7, 1, 3), torch.tensor([1, 0, 0, 1, 0, 1, 0], dtype=torch.bool)
+    output, _ = m(x, resets=resets.unsqueeze(1))
+    alone = torch.cat([m(part)[0] for part in x.split([3, 2, 2])])
+    assert same(output, alone)
+    turned = layer(bidirectional=True, batch_first=True)
+    swapped, _ = turned(x.transpose(0, 1), resets=resets.unsqueeze(0))
+    assert same(swapped, output.transpose(0, 1))
+    assert same(m(x[:, 0], resets=resets)[0], output[:, 0])
+
+
+def test_a_state_carries_on_where_it_was_left() -> None:
+    m = layer(num_layers=2)
+    x = draw(6, 2, 3)
+    whole, end = m(x)
+    first, state = m(x[:2])
+    second, final = m(x[2:], state)
+    assert same(torch.cat((first, second)), whole)
+    assert same(final, end)
+
+
+def test_dropout_is_between_layers_and_in_training_only() -> None:
+    m = layer(num_layers=2, dropout=0.5)
+    x = draw(6, 2, 3)
+    assert not same(m(x)[0], m(x)[0])
+    m.eval()
+    assert same(m(x)[0], m(x)[0])
+    certain = layer(num_layers=2, dropout=1.0)
+    top = layer(4, 4)
+    top.load_state_dict({k.replace("_l1", "_l0"): v for k, v in certain.state_dict().items()
+                         if k.endswith("_l1")})  # fmt: skip
+    assert same(certain(x)[0], top(torch.zeros(6, 2, 4, dtype=torch.float64))[0])
+
+
+def test_a_trace_has_every_named_value_and_obeys_the_equations() -> None:
+    m = layer(num_layers=2, bidirectional=True, batch_first=True)
+    x, lengths = draw(2, 6, 3), torch.tensor([6, 4])
+    seen = m.trace(x, lengths=lengths, layer=1, reverse=True)
+    assert list(seen) == ["i", "z", "c", "h"]
+    assert all(v.shape == (2, 6, 4) for v in seen.values())
+    assert same(seen["h"], m(x, lengths=lengths)[0][..., 4:])
+    before = torch.cat((seen["c"][:, 1:], torch.zeros(2, 1, 4, dtype=torch.float64)), 1)
+    expected = 0.9 * before + seen["i"] * seen["z"]
+    assert same(seen["c"], expected * (torch.arange(6) < lengths[:, None])[..., None])
+    with pytest.raises(LayerError, match="from 0 to 1"):
+        m.trace(x, layer=2)
+    with pytest.raises(LayerError, match="bidirectional"):
+        layer().trace(draw(3, 2, 3), reverse=True)
+
+
+def test_a_square_cell_asks_for_equal_sizes() -> None:
+    mixes = parse("h' = tanh(x + R h)", "mixes")
+    assert Recurrent(mixes, 4, 4)(torch.randn(3, 2, 4))[0].shape == (3, 2, 4)
+    with pytest.raises(LayerError, match=r"mixes needs input_size == hidden_size.*got 3 and 4"):
+        Recurrent(mixes, 3, 4)
+    with pytest.raises(LayerError, match="8 for the layers above"):
+        Recurrent(mixes, 4, 4, num_layers=2, bidirectional=True)
+
+
+# --- copies -------------------------------------------------------------------------------------
+
+
+def test_copies_are_equal_and_independent(tmp_path: Path) -> None:
+    m = layer(num_layers=2, decay=0.3)
+    x = draw(5, 2, 3)
+    path = tmp_path / "layer.pt"
+    torch.save(m, path)
+    for twin in (
+        copy.deepcopy(m),
+        pickle.loads(pickle.dumps(m)),
+        torch.load(path, weights_only=False),
+    ):
+        assert same(twin(x), m(x))
+        assert repr(twin) == repr(m)
+        with torch.no_grad():
+            twin.bias_l0.add_(1)
+        assert not same(twin(x), m(x))
+
+
+def test_the_representation_says_what_is_unusual() -> None:
+    assert repr(Recurrent("lstm", 3, 4)) == "Recurrent('lstm', 3, 4)"
+    assert repr(cellwright.LSTM(3, 4, bidirectional=True)) == "LSTM(3, 4, bidirectional=True)"
+
+
+def test_named_layers_take_the_arguments_of_torch() -> None:
+    theirs = torch.nn.LSTM(3, 4, 2, True, True, 0.5, True, 2)
+    ours = cellwright.LSTM(3, 4, 2, True, True, 0.5, True, 2)
+    assert ours(torch.randn(2, 5, 3))[0].shape == theirs(torch.randn(2, 5, 3))[0].shape
+    ours.flatten_parameters()
+
+
+# --- mistakes -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"hidden_size": 0}, "hidden_size must be a whole number of at least 1, got 0"),
+        ({"input_size": 2.5}, "input_size must be a whole number of at least 1, got 2.5"),
+        ({"num_layers": -1}, "num_layers must be"),
+        ({"num_layers": 2, "dropout": 1.5}, "dropout must be a probability"),
+        ({"proj_size": 4}, "smaller than hidden_size 4, got 4"),
+        ({"backend": "fpga"}, "unknown backend 'fpga'"),
+    ],
+)
+def test_bad_arguments(options: dict[str, object], words: str) -> None:
+    with pytest.raises(CellwrightError, match=words):
+        Recurrent(RICH, **({"input_size": 3, "hidden_size": 4} | options))
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda m: m(torch.zeros(3)), "x must be a tensor .* got 1 dimensions"),
+        (lambda m: m([1, 2]), "got list"),
+        (lambda m: m(torch.zeros(3, 2, 5)), r"3 features .* got shape \(3, 2, 5\)"),
+        (lambda m: m(torch.zeros(0, 2, 3)), "x has no steps"),
+        (lambda m: m(torch.zeros(3, 2, 3), torch.zeros(1, 2, 4)), r"a tuple \(h, c\), got 1"),
+        (
+            lambda m: m(torch.zeros(3, 2, 3), (torch.zeros(1, 2, 4), torch.zeros(1, 3, 4))),
+            r"initial c must have shape \(1, 2, 4\), got \(1, 3, 4\)",
+        ),
+        (
+            lambda m: m(torch.zeros(3, 2, 3), lengths=torch.tensor([1])),
+            r"lengths must be .* \(2,\)",
+        ),
+        (lambda m: m(torch.zeros(3, 2, 3), lengths=torch.tensor([1, 4])), "from 1 to 3.* to 4"),
+        (lambda m: m(torch.zeros(3, 2, 3), lengths=torch.tensor([0, 3])), "from 1 to 3.*from 0"),
+        (lambda m: m(torch.zeros(3, 2, 3), lengths=torch.ones(2)), "integer"),
+        (lambda m: m(torch.zeros(3, 2, 3), resets=torch.zeros(3, 2)), "resets must be .* bool"),
+    ],
+)
+def test_bad_calls(call, words: str) -> None:
+    with pytest.raises(LayerError, match=words):
+        call(Recurrent(RICH, 3, 4))
+
+
+def test_dropout_without_layers_above_warns() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        Recurrent("rnn", 3, 4, dropout=0.5)
+    assert "it does nothing here" in str(caught[0].message)

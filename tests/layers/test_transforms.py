@@ -1,0 +1,171 @@
+"""What torch does to modules: compile, export, autocast, torch.func, DDP, double backward."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+import torch.multiprocessing as mp
+from torch import nn
+from torch.func import functional_call, grad, jacrev, vmap
+
+from cellwright import Recurrent
+from cellwright.language import catalogue
+
+
+class Tagger(nn.Module):
+    """A model that holds a layer, as a user's does."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = Recurrent("peephole_lstm", 3, 4, **options)
+        self.readout = nn.Linear(4 * (1 + self.layer.bidirectional), 2)
+
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        return self.readout(self.layer(x, lengths=lengths)[0])
+
+
+PLAIN: dict[str, object] = {}
+FULL: dict[str, object] = {"num_layers": 2, "bidirectional": True, "batch_first": True}
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> None:
+    torch._dynamo.reset()
+
+
+def gradients(model: nn.Module, loss: torch.Tensor) -> list[torch.Tensor]:
+    return list(torch.autograd.grad(loss, list(model.parameters())))
+
+
+@pytest.mark.parametrize("options", [PLAIN, FULL])
+@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
+def test_compile_without_a_graph_break(options: dict[str, object], backend: str) -> None:
+    model = Tagger(**options)
+    x = torch.randn(4, 4, 3)
+    compiled = torch.compile(model, fullgraph=True, backend=backend)
+    torch.testing.assert_close(compiled(x), model(x))
+    for a, b in zip(
+        gradients(model, compiled(x).square().sum()),
+        gradients(model, model(x).square().sum()),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b)
+    lengths = torch.tensor([2, 4, 1, 3])
+    torch.testing.assert_close(compiled(x, lengths), model(x, lengths))
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(x), model(x))
+
+
+@pytest.mark.parametrize("options", [PLAIN, FULL])
+def test_export_with_a_free_batch_size(options: dict[str, object]) -> None:
+    model = Tagger(**options)
+    batch = 0 if model.layer.batch_first else 1
+    exported = torch.export.export(
+        model, (torch.randn(5, 6, 3),), dynamic_shapes={"x": {batch: torch.export.Dim("batch")}}
+    )
+    other = torch.randn(*((9, 6) if batch == 0 else (5, 9)), 3)
+    torch.testing.assert_close(exported.module()(other), model(other))
+    assert "cellwright.run" in str(exported.graph)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast(dtype: torch.dtype) -> None:
+    model, x = Tagger(**FULL), torch.randn(5, 2, 3)
+    with torch.autocast("cpu", dtype=dtype):
+        y, _ = model.layer(x)
+        loss = model(x).float().square().sum()
+        compiled = torch.compile(model, fullgraph=True, backend="aot_eager")(x)
+        torch.testing.assert_close(compiled, model(x), atol=2e-2, rtol=0)
+    assert y.dtype == dtype
+    torch.testing.assert_close(y.float(), model.layer(x)[0], atol=2e-2, rtol=0)
+    for g, full in zip(
+        gradients(model, loss), gradients(model, model(x).square().sum()), strict=True
+    ):
+        assert g.dtype == torch.float32
+        torch.testing.assert_close(g, full, atol=0.1, rtol=0.1)
+
+
+def test_torch_func() -> None:
+    model, x = Tagger(**FULL), torch.randn(3, 2, 3)
+    parameters = dict(model.named_parameters())
+
+    def loss(parameters: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+        return functional_call(model, parameters, (x,)).square().sum()
+
+    expected = gradients(model, loss(parameters, x))
+    for a, b in zip(grad(loss)(parameters, x).values(), expected, strict=True):
+        torch.testing.assert_close(a, b)
+    each = vmap(grad(loss), in_dims=(None, 0))(parameters, torch.stack((x, 2 * x)))
+    for a, b in zip(each.values(), expected, strict=True):
+        torch.testing.assert_close(a[0], b)
+    jacobian = jacrev(lambda x: model(x))(x)
+    assert jacobian.shape == (3, 2, 2, 3, 2, 3)
+
+
+@pytest.mark.parametrize("name", catalogue())
+def test_gradcheck_and_gradgradcheck(name: str) -> None:
+    torch.manual_seed(0)
+    layer = Recurrent(name, 2, 2, dtype=torch.float64)
+    x = torch.randn(3, 2, 2, dtype=torch.float64, requires_grad=True)
+    states = [torch.randn(1, 2, 2, dtype=torch.float64, requires_grad=True)
+              for _ in layer.program.states]  # fmt: skip
+    names = [k for k, _ in layer.named_parameters()]
+
+    def run(x: torch.Tensor, *rest: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        given = rest[0] if len(states) == 1 else tuple(rest[: len(states)])
+        weights = dict(zip(names, rest[len(states) :], strict=True))
+        y, final = functional_call(layer, weights, (x, given))
+        return (y, final) if isinstance(final, torch.Tensor) else (y, *final)
+
+    arguments = (x, *states, *layer.parameters())
+    assert torch.autograd.gradcheck(run, arguments)
+    assert torch.autograd.gradgradcheck(run, arguments)
+
+
+def test_an_argument_computed_from_another_is_not_counted_twice() -> None:
+    """Double backward goes through the reference, which sees how h0 depends on x."""
+    layer = Recurrent("rnn", 2, 2, dtype=torch.float64)
+    x = torch.randn(3, 2, 2, dtype=torch.float64, requires_grad=True)
+
+    def run(x: torch.Tensor) -> torch.Tensor:
+        return layer(x, x[:1].sin())[0]
+
+    assert torch.autograd.gradgradcheck(run, (x,))
+
+
+def test_opcheck() -> None:
+    layer = Recurrent("rnn", 3, 2)
+    from cellwright.layers.operator import _run
+
+    for save in (False, True):
+        arguments = (layer._text, "auto", save, [torch.randn(4, 2, 3)], [torch.zeros(1, 2, 2)[0]],
+                     [w.detach().requires_grad_(save) for w in layer.views().values()],
+                     torch.tensor([4, 2]), None, False)  # fmt: skip
+        torch.library.opcheck(_run, arguments)
+
+
+def _train(rank: int, port: int, results: mp.SimpleQueue) -> None:
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    torch.distributed.init_process_group("gloo", rank=rank, world_size=2)
+    torch.set_num_threads(1)
+    model = nn.parallel.DistributedDataParallel(Tagger(**FULL))
+    x = torch.randn(4, 5, 3, generator=torch.Generator().manual_seed(1))
+    model(x[2 * rank : 2 * rank + 2]).square().mean().backward()
+    if rank == 0:
+        results.put([w.grad.numpy().copy() for w in model.parameters()])
+    torch.distributed.destroy_process_group()
+
+
+def test_ddp_averages_gradients() -> None:
+    context = mp.get_context("spawn")
+    results = context.SimpleQueue()
+    workers = mp.spawn(_train, (29471, results), nprocs=2, join=False)
+    found = results.get()
+    workers.join()
+    model = Tagger(**FULL)
+    x = torch.randn(4, 5, 3, generator=torch.Generator().manual_seed(1))
+    for a, b in zip(found, gradients(model, model(x).square().mean()), strict=True):
+        torch.testing.assert_close(torch.from_numpy(a), b)
