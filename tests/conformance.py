@@ -54,8 +54,8 @@ def relative_error(found: Tensor, expected: Tensor) -> float:
     """The largest difference, relative to the largest value expected (or 1, if that is larger)."""
     if expected.numel() == 0:
         return 0.0
-    scale = max(1.0, float(expected.abs().max()))
-    error = float((found - expected).abs().max()) / scale
+    scale = max(1.0, float(expected.detach().abs().max()))
+    error = float((found - expected).detach().abs().max()) / scale
     return error if error == error else float("inf")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,23 +12,9 @@ from torch.func import functional_call, grad, jacrev, vmap
 
 from cellwright import Recurrent
 from cellwright.language import catalogue
-
-
-class Tagger(nn.Module):
-    """A model that holds a layer, as a user's does."""
-
-    def __init__(self, **options: object) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.layer = Recurrent("peephole_lstm", 3, 4, **options)
-        self.readout = nn.Linear(4 * (1 + self.layer.bidirectional), 2)
-
-    def forward(self, x: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        return self.readout(self.layer(x, lengths=lengths)[0])
-
+from models import FULL, Tagger, train_in_two_processes
 
 PLAIN: dict[str, object] = {}
-FULL: dict[str, object] = {"num_layers": 2, "bidirectional": True, "batch_first": True}
 
 
 @pytest.fixture(autouse=True)
@@ -147,25 +133,10 @@ def test_opcheck() -> None:
         torch.library.opcheck(_run, arguments)
 
 
-def _train(rank: int, port: int, results: mp.SimpleQueue) -> None:
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    torch.distributed.init_process_group("gloo", rank=rank, world_size=2)
-    torch.set_num_threads(1)
-    model = nn.parallel.DistributedDataParallel(Tagger(**FULL))
-    x = torch.randn(4, 5, 3, generator=torch.Generator().manual_seed(1))
-    model(x[2 * rank : 2 * rank + 2]).square().mean().backward()
-    if rank == 0:
-        results.put([w.grad.numpy().copy() for w in model.parameters()])
-    torch.distributed.destroy_process_group()
-
-
-def test_ddp_averages_gradients() -> None:
-    context = mp.get_context("spawn")
-    results = context.SimpleQueue()
-    workers = mp.spawn(_train, (29471, results), nprocs=2, join=False)
-    found = results.get()
-    workers.join()
+def test_ddp_averages_gradients(tmp_path: Path) -> None:
+    x = torch.randn(4, 5, 3)
+    mp.spawn(train_in_two_processes, (tmp_path, x), nprocs=2)
     model = Tagger(**FULL)
-    x = torch.randn(4, 5, 3, generator=torch.Generator().manual_seed(1))
+    found = torch.load(tmp_path / "gradients.pt")
     for a, b in zip(found, gradients(model, model(x).square().mean()), strict=True):
-        torch.testing.assert_close(torch.from_numpy(a), b)
+        torch.testing.assert_close(a, b)

@@ -27,12 +27,12 @@ def backward(
     with torch.no_grad():
         saved = reference.run(d.forward, inputs, states, parameters, reverse=reverse).outputs[k:]
         own = dict(zip((q.name for q in p.parameters), parameters, strict=True))
-        by_sum = iter(gradients[k + m :])
+        own |= dict(zip(d.by_sums, gradients[k + m :], strict=True))
         found = reference.run(
             d.backward,
             [*gradients[:k], *_named(p, inputs, d.saved_inputs), *saved],
             gradients[k : k + m],
-            [own[q.name] if q.name in own else next(by_sum) for q in d.backward.parameters],
+            [own[q.name] for q in d.backward.parameters],
             reverse=not reverse,
         )
     return [*found.outputs, *found.states, *found.sums]

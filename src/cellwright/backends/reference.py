@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 import torch
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from cellwright.program.ops import TABLE, Value
@@ -26,28 +27,28 @@ Env: TypeAlias = dict[Value, Tensor]
 class Result(NamedTuple):
     """What a Program gives."""
 
-    outputs: list[Tensor]
+    outputs: list[Float[Tensor, "T B _"]]
     """Streams out, each `(T, B, n)`; zeros past a sequence's end."""
-    states: list[Tensor]
+    states: list[Float[Tensor, "B _"]]
     """The states after each sequence's last step, each `(B, n)`."""
-    sums: list[Tensor]
+    sums: list[Float[Tensor, "..."]]
     """The sums over all steps and sequences, each of its parameter's shape."""
 
 
 def run(
     program: Program,
-    inputs: Sequence[Tensor],
-    states: Sequence[Tensor],
-    parameters: Sequence[Tensor],
+    inputs: Sequence[Float[Tensor, "T B _"]],
+    states: Sequence[Float[Tensor, "B _"]],
+    parameters: Sequence[Float[Tensor, "..."]],
     *,
-    lengths: Tensor | None = None,
-    resets: Tensor | None = None,
+    lengths: Int[Tensor, " B"] | None = None,
+    resets: Bool[Tensor, "T B"] | None = None,
     reverse: bool = False,
 ) -> Result:
     """Run all steps.
 
-    `inputs` are streams `(T, B, n)`, or `(T, B, 1)` for a scalar, `states` initial values `(B, n)`,
-    `parameters` tensors of the parameters' shapes, all in the program's order.
+    `inputs` are streams, with one feature for a scalar, `states` initial values, `parameters`
+    tensors of the parameters' shapes, all in the program's order.
 
     `lengths` `(B,)`, integers from 0 to `T`: a sequence keeps its state past its end.
     `reverse` goes from the last step of each sequence to the first.
@@ -80,11 +81,7 @@ def run(
     restart = (
         None if resets is None else torch.split(steps.flat(resets.unsqueeze(-1)), steps.counts)
     )
-    streams = {
-        v: torch.split(env[v], steps.counts)
-        for v in plan.loop.reads
-        if v in program.stepped and v not in program.recurrent
-    }
+    streams = {v: torch.split(_rows(env[v], sum(steps.counts)), steps.counts) for v in cut.fed}
     still = {v: x for v, x in env.items() if v not in program.stepped}
     kept: dict[Value, list[Tensor]] = {v: [] for v in cut.kept}
     order = range(len(steps.counts))
@@ -109,7 +106,8 @@ def run(
         )
 
     for v, column in kept.items():
-        env[v] = torch.cat(column[::-1] if reverse else column)
+        empty = like.new_zeros(0, sizes[v.shape[0]] if v.shape else 1)
+        env[v] = torch.cat([empty, *(reversed(column) if reverse else column)])
     plan.after(env, sizes)
     N = sum(steps.counts)
     return Result(
@@ -144,21 +142,21 @@ class _Steps:
         rows = torch.arange(T, device=device).unsqueeze(1) * B + order
         return _Steps(T, B, counts, rows[active.to(device)], order)
 
-    def flat(self, x: Tensor) -> Tensor:
-        """`(T, B, n)` to `(N, n)`."""
+    def flat(self, x: Shaped[Tensor, "T B n"]) -> Shaped[Tensor, "N n"]:
+        """Without padding."""
         x = x.reshape(self.T * self.B, x.shape[-1])
         return x if self.index is None else x.index_select(0, self.index)
 
-    def padded(self, x: Tensor) -> Tensor:
-        """`(N, n)` to `(T, B, n)`."""
+    def padded(self, x: Float[Tensor, "N n"]) -> Float[Tensor, "T B n"]:
+        """With padding, zeros."""
         if self.index is not None:
             x = x.new_zeros(self.T * self.B, x.shape[-1]).index_copy(0, self.index, x)
         return x.view(self.T, self.B, x.shape[-1])
 
-    def sort(self, state: Tensor) -> Tensor:
+    def sort(self, state: Float[Tensor, "B n"]) -> Float[Tensor, "B n"]:
         return state if self.order is None else state.index_select(0, self.order)
 
-    def unsort(self, state: Tensor) -> Tensor:
+    def unsort(self, state: Float[Tensor, "B n"]) -> Float[Tensor, "B n"]:
         return state if self.order is None else state.index_select(0, torch.argsort(self.order))
 
 
@@ -170,9 +168,6 @@ class _Plan:
 
     def __init__(self, values: Iterable[Value]) -> None:
         self.values = tuple(values)
-        inside = set(self.values)
-        self.reads = tuple(dict.fromkeys(a for v in self.values for a in v.args if a not in inside))
-        """What is needed from outside, in addition to states."""
         groups: dict[Value, list[Value]] = {}
         for v in self.values:
             if v.op == "apply":
@@ -228,7 +223,7 @@ def _sizes(values: Sequence[Value], tensors: Sequence[Tensor]) -> dict[str, int]
 
 def _scalar(v: Value, program: Program, sizes: dict[str, int]) -> float:
     if v.op == "size":
-        return sizes[str(v.attr)]
+        return float(sizes[str(v.attr)])
     if v.op == "constant":
         return next(c.default for c in program.constants if c.name == v.attr)
     assert isinstance(v.attr, float)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import groupby, pairwise
@@ -58,6 +58,7 @@ _WORD = re.compile(r"[^\W\d_]\w*['′]?|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|\^T
 _TWINS = {"⊙": "*", "−": "-", "ᵀ": "^T"} | {
     twin: name for name, operation in TABLE.items() for twin in operation.also
 }
+_LEARNED = ("a matrix", "a vector")
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,11 @@ class _Line:
     words: tuple[_Word, ...]
 
     @property
+    def sets(self) -> str:
+        """The name it sets, without a state's prime."""
+        return _base(self.equation.name)
+
+    @property
     def keys(self) -> tuple[str, ...]:
         return tuple(word.key for word in self.words)
 
@@ -94,6 +100,10 @@ def _plain(text: str) -> str:
     """One spelling for what has several."""
     text = _TWINS.get(text, text).replace("′", "'")
     return repr(float(text)) if text[0] in ".0123456789" and text != "." else text
+
+
+def _base(name: str) -> str:
+    return _plain(name).removesuffix("'")
 
 
 def _names(cell: Cell) -> frozenset[str]:
@@ -109,12 +119,12 @@ def _lines(cell: Cell, other: Cell) -> list[_Line]:
         if name in known or not name[0].isalpha():
             return name
         if name[0].isupper():
-            return "a matrix"
+            return _LEARNED[0]
         if name.endswith("'"):
             return "a new state"
         if f"{name}'" in targets:
             return "a state"
-        return "a value" if name in targets else "a learned value"
+        return "a value" if name in targets else _LEARNED[1]
 
     return [_Line(e, tuple(_Word(m.start(), m[0], key(m[0])) for m in _WORD.finditer(e.text)))
             for e in cell.equations]  # fmt: skip
@@ -137,20 +147,38 @@ def _paired(left: Sequence[_Line], right: Sequence[_Line]) -> list[_Pair]:
 
 
 def _partners(left: Sequence[_Line], right: Sequence[_Line]) -> dict[_Line, _Line]:
-    """By name; then, of those left over, what reads alike and nothing else does."""
-    named = {_plain(line.equation.name): line for line in right}
-    found = {line: named[name] for line in left if (name := _plain(line.equation.name)) in named}
-    lone_left = [line for line in left if line not in found]
-    lone_right = [line for line in right if line not in found.values()]
-    alike = {line.keys: line for line in lone_right}
-    times = Counter(line.keys for line in (*lone_left, *lone_right))
-    for line in lone_left:
-        if line.keys in alike and times[line.keys] == 2:
-            found[line] = alike[line.keys]
+    """By name; then by name where one cell has made a state of it; then what alone reads alike."""
+    found: dict[_Line, _Line] = {}
+
+    def pair(key: Callable[[_Line], object]) -> None:
+        lone = [line for line in right if line not in found.values()]
+        times = Counter(key(line) for line in lone)
+        once = {key(line): line for line in lone if times[key(line)] == 1}
+        asked = Counter(key(line) for line in left if line not in found)
+        for line in left:
+            if line not in found and asked[key(line)] == 1 and key(line) in once:
+                found[line] = once[key(line)]
+
+    pair(lambda line: _plain(line.equation.name))
+    pair(lambda line: line.sets)
+    pair(lambda line: line.keys)
     return found
 
 
 # --- what is marked -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Words `left` to `left + size` of one line stand for `right` to `right + size` of another."""
+
+    left: int
+    right: int
+    size: int
+
+    def gap(self, after: _Run) -> int:
+        """How many words differ between this run and one behind it, on the side that has more."""
+        return max(after.left - self.left, after.right - self.right) - self.size
 
 
 def _matches(left: _Line, right: _Line) -> list[tuple[int, int]]:
@@ -159,25 +187,49 @@ def _matches(left: _Line, right: _Line) -> list[tuple[int, int]]:
     Where the right sides share less than half of their names nothing is the same but by chance,
     so only the left sides match.
     """
-    blocks = SequenceMatcher(None, left.keys, right.keys, autojunk=False).get_matching_blocks()
-    found = [(b.a + i, b.b + i) for b in blocks for i in range(b.size)]
-    shared = sum(left.words[i].tells for i, _ in found if i > 1)
+    matcher = SequenceMatcher(None, left.keys, right.keys, autojunk=False)
+    runs = [_Run(*block) for block in matcher.get_matching_blocks()]
+    shared = sum(left.words[i].tells for i, _ in _indices(runs) if i > 1)
     fewer = min(sum(w.tells for w in line.words[2:]) for line in (left, right))
-    return found if 2 * shared >= fewer else [(0, 0), (1, 1)]
+    alike = 2 * shared >= fewer
+    return [(i, j) for i, j in _indices(_without_islands(runs)) if alike or i < 2]
+
+
+def _indices(runs: Sequence[_Run]) -> list[tuple[int, int]]:
+    return [(run.left + i, run.right + i) for run in runs for i in range(run.size)]
+
+
+def _without_islands(runs: Sequence[_Run]) -> list[_Run]:
+    """Leave out runs no longer than the differences on both their sides: the eye wants one mark.
+
+    `runs` ends with an empty one behind the last words, as difflib gives it.
+    """
+    kept: list[_Run] = []
+    for run in runs:
+        while len(kept) > 1 and kept[-1].size <= min(kept[-2].gap(kept[-1]), kept[-1].gap(run)):
+            kept.pop()
+        kept.append(run)
+    return kept
 
 
 def _not_renamed(pairs: Sequence[_Pair]) -> frozenset[tuple[str, str]]:
-    """Names matched by kind that also match another: then they are not one thing with two names."""
-    matched = {
-        (left.words[i].text, right.words[j].text)
-        for left, right in pairs
-        if left is not None and right is not None
-        for i, j in _matches(left, right)
-        if left.words[i].private
-    }
-    times_left = Counter(name for name, _ in matched)
-    times_right = Counter(name for _, name in matched)
-    return frozenset((a, b) for a, b in matched if times_left[a] > 1 or times_right[b] > 1)
+    """Names matched by kind that are not one thing with two names.
+
+    One of them also matches another name, or their equations are not a pair.
+    """
+    both = [(left, right) for left, right in pairs if left is not None and right is not None]
+    set_together = {(left.sets, right.sets) for left, right in both}
+    matched = {(left.words[i], right.words[j]) for left, right in both
+               for i, j in _matches(left, right) if left.words[i].private}  # fmt: skip
+    names = {(a.text, b.text) for a, b in matched}
+    times_left, times_right = Counter(a for a, _ in names), Counter(b for _, b in names)
+    return frozenset(
+        (a.text, b.text)
+        for a, b in matched
+        if times_left[a.text] > 1
+        or times_right[b.text] > 1
+        or (a.key not in _LEARNED and (_base(a.text), _base(b.text)) not in set_together)
+    )
 
 
 def _row(left: _Line | None, right: _Line | None, different: Collection[tuple[str, str]]) -> Row:
@@ -189,8 +241,8 @@ def _row(left: _Line | None, right: _Line | None, different: Collection[tuple[st
     assert named is not None
     return Row(
         name=named.equation.name,
-        left=left and tuple(_spans(left, {i for i, _ in same})),
-        right=right and tuple(_spans(right, {j for _, j in same})),
+        left=tuple(_spans(left, {i for i, _ in same})) if left else None,
+        right=tuple(_spans(right, {j for _, j in same})) if right else None,
         left_caption=left.equation.caption if left else "",
         right_caption=right.equation.caption if right else "",
     )

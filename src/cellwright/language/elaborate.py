@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 from cellwright.language import syntax as s
-from cellwright.language.errors import CellError
+from cellwright.language.errors import CellError, Place
 from cellwright.language.names import FORMS, FUNCTIONS, check_order, declare, target_of
 from cellwright.language.sizes import SizeClashError, Sizes
 from cellwright.program.legality import check
@@ -63,6 +63,8 @@ class _Elaboration:
         self.read: set[str] = set()
         self.gains: dict[tuple[int, int], str] = {}
         """The gain of each `norm`, by line and column."""
+        self.sizes_at: dict[str, Place] = {}
+        """Where a size is named in an expression."""
         self.here = text.statements[0]
 
     def run(self) -> Program:
@@ -99,6 +101,7 @@ class _Elaboration:
                     "sets.",
                     self.names.inits_at[n],
                 )
+        self._check_sizes(leaves)
         gains = dict.fromkeys(self.gains.values(), 1.0)
         inits: dict[str, float | None] = {**self.names.scalars, **gains, **self.names.inits}
         inputs = self.names.inputs or ["x"]
@@ -114,6 +117,19 @@ class _Elaboration:
             sums=tuple(sums),
         )
         return check(program, "elaboration")
+
+    def _check_sizes(self, values: Iterable[Value]) -> None:
+        """Refuse a size that is named, and that nothing has whose size a layer knows."""
+        has = {self._state_size(n) for n in self._state_order()}
+        has |= {s for shape in self.names.inputs.values() for s in shape}
+        has |= {s for v in values if v.op in ("input", "parameter") for s in v.shape}
+        for name, place in self.sizes_at.items():
+            if self.sizes.name(self.sizes.known(name)) not in has:
+                raise CellError(
+                    f"nothing here has the size {name}",
+                    "Write H for the size of the states, or I where x is read for the size of x.",
+                    place,
+                )
 
     # --- names ------------------------------------------------------------------------------
 
@@ -334,6 +350,7 @@ class _Elaboration:
     def _size(self, e: s.Expression) -> str:
         if not isinstance(e, s.Matrix) or e.transposed:
             raise self._error("a size is expected here", "Write the name of a size: H or I.", e)
+        self.sizes_at.setdefault(e.name, self.here.at(e))
         return e.name
 
     def _gain(self, e: s.Call, extent: Extent) -> None:

@@ -29,6 +29,7 @@ from cellwright.program.ops import (
     input_,
     number,
     parameter,
+    sizes_in,
     spread,
     state,
     substitute,
@@ -48,17 +49,14 @@ class Derivative:
     backward: Program
     """Streams in: the gradient of each output of the differentiated program, in order; then its
     `saved_inputs`; then the streams that `forward` gives on top. States: the gradients of its
-    states, in order. Parameters: its own where backward reads them, then the gradients of its
-    sums. Streams out: the gradients of its streams in, in order. Sums: the gradients of its
-    parameters, in order."""
+    states, in order. Parameters: its own, and the gradients `by_sums`, where backward reads them.
+    Streams out: the gradients of its streams in, in order. Sums: the gradients of its parameters,
+    in order."""
     saved_inputs: tuple[str, ...]
-    """The streams in of the differentiated program that backward reads again."""
-
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        """Backward's parameters that are forward's own."""
-        own = {p.name for p in self.forward.parameters}
-        return tuple(p.name for p in self.backward.parameters if p.name in own)
+    """The streams in of the differentiated program that backward takes again: what it reads, and
+    what it would not know a size without."""
+    by_sums: tuple[str, ...]
+    """The parameters of backward that stand for the gradients of the program's sums, in order."""
 
 
 class _Fresh:
@@ -131,8 +129,12 @@ def derivative(p: Program) -> Derivative:
     wanted += [gradients.of(q.value) for q in p.parameters]
 
     # What a rule mentions of the forward step and changes from step to step comes as a stream.
-    met = [v for v in topological(wanted, stop=p.stepped.__contains__) if v in p.stepped]
-    again = [v for v in p.inputs if v in met]
+    read = topological(wanted, stop=p.stepped.__contains__)
+    met = [v for v in read if v in p.stepped]
+    known = {s for v in (*outputs, *states, *met) for s in v.shape}
+    known |= {s for v in read if v.op == "parameter" for s in v.shape}
+    unknown = {s for v in read for s in sizes_in(v)} - known
+    again = [v for v in p.inputs if v in met or unknown & set(v.shape)]
     saved = [v for v in met if v not in again]
     hints = {v: _hint(p, v) for v in saved}
     streams = {v: input_(fresh(v.name), v.shape) for v in again}
@@ -168,6 +170,7 @@ def derivative(p: Program) -> Derivative:
         forward=check(_with_outputs(p, hints), "derivative (forward)"),
         backward=check(backward, "derivative (backward)"),
         saved_inputs=tuple(v.name for v in again),
+        by_sums=tuple(g.name for g in totals),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from cellwright.program.ops import LEAVES, TABLE, ShapeError, Value
+from cellwright.program.ops import LEAVES, TABLE, ShapeError, sizes_in
 from cellwright.program.program import Program, prime
 
 __all__ = ["RULES", "IllegalProgramError", "check"]
@@ -76,19 +76,29 @@ def _outputs(p: Program) -> Iterator[str]:
 
 def _matrices(p: Program) -> Iterator[str]:
     """Matrices are learned, or live in sums: a step never holds one a sequence."""
-    allowed = {"parameter", "transpose", "outer", "add"}
-    in_steps = {e.value for e in p.equations}
     for v in p.values:
-        if len(v.shape) == 2 and v.op not in allowed:
+        if len(v.shape) == 2 and v.op not in _MATRICES:
             yield f"{v!r} makes a matrix"
-        if v.op == "outer" and v in in_steps:
-            yield f"equation {v!r} is a matrix"
-        if v.op == "apply" and _first(v) in p.stepped:
-            yield f"{v!r} applies a matrix that differs from step to step"
+        if v.op == "add" and any(len(a.shape) == 2 and a.op not in _SUMMED for a in v.args):
+            yield f"{v!r} adds a learned matrix"
+        if v.op == "apply" and v.args[0].op not in _LEARNED:
+            yield f"{v!r} applies a matrix that is not learned"
+    yield from (f"equation {e.name} is a matrix" for e in p.equations if len(e.value.shape) == 2)
+    for t in p.sums:
+        if len(t.value.shape) == 2 and t.value.op not in _SUMMED:
+            yield f"sum {t.name} is no outer product"
 
 
-def _first(v: Value) -> Value:
-    return v.args[0]
+_LEARNED = ("parameter", "transpose")
+_SUMMED = ("outer", "add")
+_MATRICES = (*_LEARNED, *_SUMMED)
+
+
+def _sizes(p: Program) -> Iterator[str]:
+    leaves = (*p.inputs, *p.states, *(q.value for q in p.parameters))
+    known = {s for v in leaves for s in v.shape}
+    for v in p.values:
+        yield from (f"nothing that comes in has {v!r}'s {s}" for s in sizes_in(v) if s not in known)
 
 
 RULES: tuple[tuple[str, Callable[[Program], Iterator[str]]], ...] = (
@@ -99,6 +109,7 @@ RULES: tuple[tuple[str, Callable[[Program], Iterator[str]]], ...] = (
     ("every state has a new value, of its own shape", _states),
     ("every output is an equation", _outputs),
     ("matrices are learned, or are sums of outer products", _matrices),
+    ("every size is that of a stream in, a state or a parameter", _sizes),
 )
 
 

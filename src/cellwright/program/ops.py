@@ -30,6 +30,7 @@ __all__ = [
     "number",
     "parameter",
     "size_of",
+    "sizes_in",
     "spread",
     "state",
     "substitute",
@@ -161,6 +162,11 @@ def number(x: float) -> Value:
 def size_of(size: str) -> Value:
     """How many units the size has, as a scalar: what a mean divides by."""
     return Value("size", attr=size)
+
+
+def sizes_in(v: Value) -> Shape:
+    """The sizes that have to be known to compute `v` from its arguments."""
+    return (v.attr,) if v.op == "size" and isinstance(v.attr, str) else v.shape
 
 
 def input_(name: str, shape: Shape) -> Value:

@@ -22,6 +22,8 @@ class Phases:
     """Built from parameters and constants only: once a call."""
     before: tuple[Value, ...]
     """Built from streams in, not from states: for all steps at once. Every `W x` is here."""
+    fed: tuple[Value, ...]
+    """What the loop reads step by step: streams in, and values of `before`."""
     loop: tuple[Value, ...]
     """What the next step waits for: one step after the other."""
     after: tuple[Value, ...]
@@ -36,6 +38,8 @@ def phases(p: Program) -> Phases:
     looped = set(topological(p.next(s) for s in p.states)) & p.recurrent
     values = [v for v in p.values if v.op not in LEAVES and _is_vector(v)]
     after = [v for v in values if v in p.recurrent and v not in looped]
+    loop = [v for v in values if v in looped]
+    fed = {a for v in loop for a in v.args} | {p.next(s) for s in p.states}
     wanted = {a for v in after for a in v.args}
     wanted |= {p.named[o] for o in p.outputs}
     wanted |= {v for s in p.sums for v in topological([s.value], stop=_is_vector)}
@@ -44,7 +48,8 @@ def phases(p: Program) -> Phases:
             v for v in p.values if v.op == "transpose" or (v in values and v not in p.stepped)
         ),
         before=tuple(v for v in values if v in p.stepped and v not in p.recurrent),
-        loop=tuple(v for v in values if v in looped),
+        fed=tuple(v for v in p.values if v in fed and v in p.stepped and v not in p.recurrent),
+        loop=tuple(loop),
         after=tuple(after),
         kept=tuple(
             v

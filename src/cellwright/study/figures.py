@@ -1,17 +1,18 @@
 """The report's figures as inline SVG: colours come from the page's style sheet, text is text.
 
-matplotlib draws with stand-in colours that are then replaced by CSS variables, so that one figure is
-right in light, in dark and in print. Each figure comes in two widths; the page shows one of them.
+matplotlib draws with stand-in colours that are then replaced by CSS variables, so that one figure
+is right in light, in dark and in print. Each comes in two widths; the page shows one of them.
 """
 
 from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from matplotlib import rc_context
@@ -21,19 +22,21 @@ from matplotlib.ticker import MaxNLocator
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["COLOURS", "NARROW", "WIDE", "Curve", "Dots", "curves", "dots"]
+__all__ = ["NARROW", "WIDE", "Curve", "Dots", "colour_of", "curves", "dots"]
 
 WIDE, NARROW = 880, 340
 """Widths in CSS pixels: a desktop page, and a telephone of 375 px without its margins."""
 
-COLOURS: Final = ("ink", "blue", "orange", "green", "pink", "ochre", "sky", "violet")
-"""The page's colour variables, in the order in which curves take them."""
-_DASHES: Final = ((), (7, 2), (2, 1.6), (7, 2, 1.5, 2), (4, 2), (1, 1), (10, 3), (7, 2, 1.5, 2, 1.5, 2))
+_COLOURS: Final = ("ink", "blue", "orange", "green", "pink", "ochre", "sky", "violet")
+"""The page's colour variables, in the order in which cells take them."""
+_DASHES: Final = (
+    (), (7, 2), (2, 1.6), (7, 2, 1.5, 2), (4, 2), (1, 1), (10, 3), (7, 2, 1.5, 2, 1.5, 2),
+)  # fmt: skip
 """One a colour: a print in black and white has nothing else to tell curves apart."""
-_VARIABLES: Final = (*COLOURS, "muted", "rule", "page")
+_VARIABLES: Final = (*_COLOURS, "muted", "rule", "page")
 _STAND_IN: Final = {name: f"#ab00{i:02x}" for i, name in enumerate(_VARIABLES)}
 
-_STYLE: Final = {
+_STYLE: Final[dict[Any, Any]] = {  # matplotlib 3.11 has a type for the keys, 3.9 has none
     "axes.edgecolor": _STAND_IN["rule"],
     "axes.labelcolor": _STAND_IN["muted"],
     "axes.linewidth": 1,
@@ -52,7 +55,7 @@ _STYLE: Final = {
     "xtick.major.size": 0,
     "ytick.major.size": 0,
 }
-_LETTER = 7.3
+_LETTER = 8
 """Estimated width of a letter in CSS pixels: the font is the reader's, so it cannot be measured."""
 
 
@@ -89,26 +92,24 @@ def dots(rows: Sequence[Dots], baseline: str, width: int, label: str) -> str:
         ax = figure.add_axes((left / width, 46 / height, (width - left - right) / width,
                               (height - 62) / height))  # fmt: skip
         low, high = _range(rows)
-        ax.set(xlim=(low, high), ylim=(len(rows) - 0.5, -0.5), yticks=[])
+        ax.set(xlim=(low, high), ylim=(len(rows) - 0.35, -0.5), yticks=[])
         ax.xaxis.set_major_locator(MaxNLocator(7 if width == WIDE else 4))
         ax.grid(axis="x")
         ax.set_axisbelow(True)
-        ax.set_xlabel("test loss, nats a frame    (← lower is better)", labelpad=8)
+        ax.set_xlabel(f"{'test loss, ' if width == WIDE else ''}nats a frame (← lower is better)",
+                      labelpad=8)  # fmt: skip
         for mean in (row.mean for row in rows if row.name == baseline):
             ax.axvline(mean, color=_STAND_IN["muted"], dashes=(4, 3), linewidth=1.2)
         for y, row in enumerate(rows):
             _row(ax, y, row, bold=row.name == baseline)
             if width == WIDE:
-                ax.annotate(f"{row.mean:.3f}", (1, y), (12, 0), va="center", annotation_clip=False,
-                            xycoords=ax.get_yaxis_transform(), textcoords="offset points")  # fmt: skip
+                _beside(ax, y, f"{row.mean:.3f}", right=True)
         return _svg(figure, f"dots-{width}", label)
 
 
 def _row(ax: Axes, y: int, row: Dots, bold: bool) -> None:
-    colour = _STAND_IN[COLOURS[row.style % len(COLOURS)]]
-    ax.annotate(_short(row.name), (0, y), (-12, 0), ha="right", va="center", annotation_clip=False,
-                weight="bold" if bold else "normal", xycoords=ax.get_yaxis_transform(),
-                textcoords="offset points")  # fmt: skip
+    colour, _ = _style(row.style)
+    _beside(ax, y, _short(row.name), right=False, bold=bold)
     if row.interval is not None:
         ax.plot(row.interval, (y, y), color=colour, linewidth=2.6, solid_capstyle="butt")
         low, high = ax.get_xlim()
@@ -120,14 +121,22 @@ def _row(ax: Axes, y: int, row: Dots, bold: bool) -> None:
             markeredgecolor=colour, markersize=5, markeredgewidth=1.2)  # fmt: skip
 
 
+def _beside(ax: Axes, y: int, text: str, right: bool, bold: bool = False) -> None:
+    """Text at the height of row `y`, left or right of the axes."""
+    ax.annotate(text, (right, y), (12 if right else -12, 0), ha="left" if right else "right",
+                va="center", weight="bold" if bold else "normal", annotation_clip=False,
+                xycoords=ax.get_yaxis_transform(), textcoords="offset points")  # fmt: skip
+
+
 def _range(rows: Sequence[Dots]) -> tuple[float, float]:
     """Wide enough for every dot, and for intervals unless two seeds make one enormous."""
     values = [v for row in rows for v in row.values]
     low, high = min(values), max(values)
     room = max(high - low, 0.02)
     ends = [end for row in rows if row.interval for end in row.interval]
-    low, high = (max(min([low, *ends]), low - 0.5 * room), min(max([high, *ends]), high + 0.5 * room))
-    return low - 0.05 * room, high + 0.05 * room
+    left = max(min([low, *ends]), low - 0.5 * room)
+    right = min(max([high, *ends]), high + 0.5 * room)
+    return left - 0.05 * room, right + 0.05 * room
 
 
 def curves(lines: Sequence[Curve], width: int, label: str) -> str:
@@ -148,8 +157,10 @@ def curves(lines: Sequence[Curve], width: int, label: str) -> str:
             ax = figure.add_axes((x / width, y / height, each / width, panel / height))
             ax.set(xlim=(1, max(_length(line) for line in lines)), ylim=(low, high))
             ax.set_title(f"{title} loss, nats a frame", loc="left", fontsize=13, pad=10)
-            ax.set_xlabel("passes over the training set", labelpad=6)
-            ax.xaxis.set_major_locator(MaxNLocator(6 if wide else 4, integer=True, min_n_ticks=1))
+            ax.set_xlabel("epoch", labelpad=6)
+            ax.xaxis.set_major_locator(
+                MaxNLocator(6 if wide else 4, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
+            )
             ax.yaxis.set_major_locator(MaxNLocator(6))
             ax.grid(axis="y")
             ax.set_axisbelow(True)
@@ -175,11 +186,11 @@ def _seeds(line: Curve, which: str) -> np.ndarray:
 
 
 def _losses(lines: Sequence[Curve]) -> tuple[float, float]:
-    """The scale: all of the last nine tenths, for the first passes fall from far above."""
+    """The scale: all of the last three quarters, for the first passes fall from far above."""
     means = [np.nanmean(_seeds(line, which), 0)
              for line in lines for which in ("training", "validation")]  # fmt: skip
     values = np.concatenate(means)
-    late = np.concatenate([mean[len(mean) // 10 :] for mean in means])
+    late = np.concatenate([mean[len(mean) // 4 :] for mean in means])
     low, high = float(values.min()), float(max(late.max(), values.min() + 0.1))
     return low - 0.05 * (high - low), high
 
@@ -221,21 +232,30 @@ def _labels(ax: Axes, ends: Mapping[Curve, tuple[float, float]], gap: float) -> 
 
 def _spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
     """`wanted`, ascending, moved to be `gap` apart and, if there is room, within the limits."""
-    found: list[float] = []
+    up, down = [low - gap], [high + gap]
     for y in wanted:
-        found.append(max(y, found[-1] + gap if found else low))
-    for i in range(len(found) - 1, -1, -1):
-        found[i] = min(found[i], found[i + 1] - gap if i + 1 < len(found) else high)
-    return found
+        up.append(max(y, up[-1] + gap))
+    for y in reversed(wanted):
+        down.append(min(y, down[-1] - gap))
+    # Both are apart but lean to one side: their mean does not, and is apart as well.
+    middle = [(one + other) / 2 for one, other in zip(up[1:], down[:0:-1], strict=True)]
+    below, above = max(0.0, low - middle[0]), max(0.0, middle[-1] - high)
+    return [y + below - above for y in middle]
 
 
 # --- how it is drawn ----------------------------------------------------------------------------
 
 
+def colour_of(style: int) -> str:
+    """The colour variable of a style: 0 is the baseline and has the ink to itself."""
+    return _COLOURS[style and 1 + (style - 1) % (len(_COLOURS) - 1)]
+
+
 def _style(number: int) -> tuple[str, tuple[float, ...]]:
-    """Colour and dashes; when the colours are used up, the same again with other dashes."""
-    colour = _STAND_IN[COLOURS[number % len(COLOURS)]]
-    return colour, _DASHES[(number + number // len(COLOURS)) % len(_DASHES)]
+    """Colour and dashes; when the colours are used up they come again with other dashes."""
+    again = (number - 1) // (len(_COLOURS) - 1)
+    dashes = _DASHES[number and 1 + (number - 1 + again) % (len(_DASHES) - 1)]
+    return _STAND_IN[colour_of(number)], dashes
 
 
 def _figure(width: int, height: int) -> Figure:
@@ -243,7 +263,9 @@ def _figure(width: int, height: int) -> Figure:
 
 
 def _short(name: str, most: int = 18) -> str:
-    return name if len(name) <= most else f"{name[: most - 1]}…"
+    """The name as a label: it may be a file's, which is long and may hold anything."""
+    shown = "".join(char if char.isprintable() else "�" for char in name)
+    return shown if len(shown) <= most else f"…{shown[1 - most :]}"
 
 
 def _margin(names: Iterator[str]) -> float:
@@ -264,8 +286,9 @@ _CLEANED: Final = (
 def _svg(figure: Figure, name: str, label: str) -> str:
     """The drawing as an element to stand in a page: nothing around it, no identifier twice."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True,
-                   metadata={"Date": None, "Creator": None, "Format": None, "Type": None})  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # the reader's fonts count
+        figure.savefig(buffer, format="svg", transparent=True, metadata={})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     for pattern, instead in _CLEANED:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from math import isfinite
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment, StrictUndefined, Template
+from markupsafe import Markup, escape
 
 from cellwright.errors import CellwrightError
 from cellwright.language import Cell, CellError, cell
 from cellwright.language.difference import Row, difference
-from cellwright.study.figures import COLOURS, NARROW, WIDE, Curve, Dots, curves, dots
-from cellwright.study.placeholder import Standing, rank, sentences
-from cellwright.study.published import Published, published
+from cellwright.study.figures import NARROW, WIDE, Curve, Dots, colour_of, curves, dots
+from cellwright.study.published import published
 from cellwright.study.results import Comparison, Run
+from cellwright.study.verdict import Standing, rank, sentences
 
 __all__ = ["ReportError", "render", "write"]
 
@@ -36,7 +37,7 @@ def write(comparison: Comparison, path: Path, cells: Mapping[str, Cell] | None =
     """
     text = render(comparison, cells)
     try:
-        path.write_text(text, "utf-8")
+        path.write_text(text, "utf-8", errors="replace")  # a file's name may be any bytes
     except OSError as e:
         raise ReportError(f"{path} cannot be written: {e.strerror}. "
                           "Name a folder you may write to with --out.") from None  # fmt: skip
@@ -44,21 +45,33 @@ def write(comparison: Comparison, path: Path, cells: Mapping[str, Cell] | None =
 
 def render(comparison: Comparison, cells: Mapping[str, Cell] | None = None) -> str:
     """The report as HTML; equal comparisons give equal text."""
-    found = {name: (cells or {}).get(name) or _cell(name) for name in comparison.settings.cells}
+    settings, dataset = comparison.settings, comparison.dataset
+    found = {name: (cells or {}).get(name) or _cell(name) for name in settings.cells}
     standings = rank(comparison)
-    styles = _styles(comparison)
+    styles = {name: i for i, name in enumerate(_baseline_first(comparison))}
+    said = sentences(comparison)
+    verdicts, caveats = said[: len(styles) - 1], said[len(styles) - 1 :]
     return _template().render(
         comparison=comparison,
-        settings=comparison.settings,
-        dataset=comparison.dataset,
+        settings=settings,
+        dataset=dataset,
+        trivial=[(_BASELINES.get(name, name), loss) for name, loss in dataset.baselines.items()],
         environment=comparison.environment,
+        style=Markup(_file("report.css")),
+        headline=_headline(standings, settings.baseline),
+        verdicts=verdicts,
+        caveats=caveats,
         standings=standings,
-        verdicts=sentences(comparison),
-        cards=[_card(name, found, comparison) for name in _baseline_first(comparison)],
+        per_sequence={name: _per_sequence(comparison.of(name)) for name in settings.cells},
         figures=_figures(comparison, standings, styles),
-        published=_beside(comparison, standings),
-        colours={name: COLOURS[style % len(COLOURS)] for name, style in styles.items()},
-    )
+        published=[paper for paper in published(dataset.fingerprint)
+                   if any(s.cell in paper.test for s in standings)],
+        cards=[_card(name, found, comparison) for name in styles],
+        baseline_known=found.get(settings.baseline) is not None,
+        anchors={name: f"cell-{i}" for name, i in styles.items()},
+        colours={name: colour_of(i) for name, i in styles.items()},
+        stopped=_STOPPED,
+    )  # fmt: skip
 
 
 # --- the cells ----------------------------------------------------------------------------------
@@ -106,11 +119,6 @@ class Figures:
     curves: Markup
 
 
-def _styles(comparison: Comparison) -> dict[str, int]:
-    """Which colour is whose: the baseline's is the ink's."""
-    return {name: i for i, name in enumerate(_baseline_first(comparison))}
-
-
 def _figures(
     comparison: Comparison, standings: Sequence[Standing], styles: Mapping[str, int]
 ) -> Figures:
@@ -128,3 +136,136 @@ def _figures(
                      f"{', '.join(line.name for line in lines)}.")
               for width in (WIDE, NARROW)),
     )  # fmt: skip
+
+
+def _both(drawings: Iterable[str]) -> Markup:
+    return Markup("".join(drawings))
+
+
+def _curve(name: str, style: int, comparison: Comparison) -> Curve:
+    runs = [run for run in comparison.of(name) if isfinite(run.test)]
+    return Curve(name, style, tuple(tuple(e.train for e in run.epochs) for run in runs),
+                 tuple(tuple(e.valid for e in run.epochs) for run in runs))  # fmt: skip
+
+
+# --- words and numbers --------------------------------------------------------------------------
+
+_STOPPED: Mapping[str, str] = {
+    "patience": "no progress",
+    "epochs": "epoch limit",
+    "time": "time limit",
+    "diverged": "divergence",
+}
+_BASELINES: Mapping[str, str] = {
+    "static": "knowing only how often each key sounds",
+    "copy-previous": "expecting the previous frame again",
+}
+"""What the trivial predictors do."""
+
+
+def _headline(standings: Sequence[Standing], baseline: str) -> str:
+    """The answer in a line: no more than the tests against the baseline bear out."""
+    others = [s for s in standings if s.cell != baseline]
+    tested = [s for s in others if s.p is not None]
+    better = [s.cell for s in tested if s.shown and s.difference is not None and s.difference < 0]
+    worse = [s.cell for s in tested if s.shown and s.cell not in better]
+    best = standings[0]
+    if best.mean is None:
+        return "No run has finished yet"
+    if better:
+        most = better if len(better) < 4 else [f"{len(better)} of {len(others)} cells"]
+        return f"{_words(most)} {'is' if len(better) == 1 else 'are'} better than {baseline}"
+    if tested and len(worse) == len(others):
+        return f"{baseline} is better than {_words(worse) if len(worse) < 4 else 'all others'}"
+    if tested:
+        return f"No cell is better than {baseline}, as far as these seeds can show"
+    if others:
+        return f"{best.cell} came out lowest, but too few runs have finished to tell"
+    return f"{best.cell} reaches {best.mean:.2f} nats a frame"
+
+
+def _per_sequence(runs: Sequence[Run]) -> float | None:
+    """The mean over seeds of the test loss averaged over sequences first."""
+    losses = [run.test_per_sequence for run in runs if isfinite(run.test)]
+    return sum(losses) / len(losses) if losses else None
+
+
+def _loss(value: float | None) -> str:
+    """Nats to three decimals, which is what seeds differ by; a dash where there is none."""
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if isfinite(value) else "diverged"
+
+
+def _signed(value: float | None) -> str:
+    return "–" if value is None else f"{value:+.3f}".replace("-", "−")
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.2g} s"
+
+
+def _plural(count: int, one: str, many: str | None = None) -> str:
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def _words(words: Iterable[str]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _breakable(name: str) -> Markup:
+    """The name, which a narrow column may break behind a `_` or `/`."""
+    return Markup("<wbr>").join(re.split(r"(?<=[_/])", name))
+
+
+def _prose(sentence: str) -> Markup:
+    """A sentence whose formulas and options hold together at the end of a line."""
+    text = re.sub(r" ([=<]) ", "\u00a0\\1\u00a0", sentence)
+    parts = re.split(r"(--\w+(?: \d+)?)", text)
+    return Markup().join(Markup("<code>{}</code>").format(part) if i % 2 else part
+                         for i, part in enumerate(parts))  # fmt: skip
+
+
+_LINK = re.compile(
+    r"(?P<arxiv>arXiv[: ]\s*(?P<number>\d{4}\.\d{4,5}(v\d+)?))"
+    r"|(?P<doi>\b10\.\d{4,9}/[^\s<>\"';,]*[^\s<>\"';,.)])"
+    r"|(?P<address>https://[^\s<>\"';,]*[^\s<>\"';,.)])",
+    re.IGNORECASE,
+)
+
+
+def _linked(text: str) -> Markup:
+    """A reference with its arXiv number, DOI or address as a link; everything else escaped."""
+    parts, at = [], 0
+    for match in _LINK.finditer(text):
+        address = match["address"] or (f"https://doi.org/{match['doi']}" if match["doi"] else
+                                       f"https://arxiv.org/abs/{match['number']}")  # fmt: skip
+        parts += [escape(text[at : match.start()]),
+                  Markup('<a href="{}">{}</a>').format(address, match[0])]  # fmt: skip
+        at = match.end()
+    return Markup().join([*parts, escape(text[at:])])
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+                              lstrip_blocks=True)  # fmt: skip
+    environment.filters |= {"loss": _loss, "signed": _signed, "p": _p, "duration": _duration,
+                            "linked": _linked, "words": _words,
+                            "breakable": _breakable, "prose": _prose}  # fmt: skip
+    environment.globals |= {"plural": _plural}
+    return environment.from_string(_file("report.html.jinja"))
+
+
+def _file(name: str) -> str:
+    return files("cellwright.study").joinpath(name).read_text("utf-8")

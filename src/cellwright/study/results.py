@@ -41,6 +41,9 @@ class Settings:
     learning_rate: float
     clip_norm: float
     dropout: float
+    """Probability of zeroing what the readout reads, in training."""
+    averaging: float
+    """Share of the running average of the weights that a step keeps; the average is evaluated."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Epoch:
     """Losses after one pass over the training set, in nats a frame."""
 
     train: float
+    """Mean over the pass, with dropout and while learning: not the loss of one set of weights."""
     valid: float
     seconds: float
     """Wall time since the run began."""
@@ -63,7 +67,7 @@ class Run:
     parameters: int
     epochs: tuple[Epoch, ...]
     best_epoch: int
-    """Index into `epochs`."""
+    """Index into `epochs`; -1 where none had a finite loss."""
     valid: float
     test: float
     test_per_sequence: float

@@ -1,0 +1,80 @@
+"""What a handful of seeds can say: intervals, Welch's test, Holm's correction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+import numpy as np
+from scipy import stats
+
+__all__ = ["CONFIDENCE", "Contrast", "contrast", "holm", "interval"]
+
+CONFIDENCE = 0.95
+"""Of every interval; a difference is one where the corrected p is below 1 - this."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One group's mean against another's."""
+
+    difference: float
+    """Mean of the first minus mean of the second."""
+    low: float
+    high: float
+    """The confidence interval of the difference."""
+    p: float
+    """Of Welch's test, two-sided, not corrected."""
+
+
+def interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Student's confidence interval of the mean; None for fewer than two values.
+
+    Raises ValueError for a value that is not finite.
+    """
+    _check(values)
+    if len(values) < 2:
+        return None
+    error = float(stats.sem(values))
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * error
+    mean = float(np.mean(values))
+    return mean - half, mean + half
+
+
+def contrast(a: Sequence[float], b: Sequence[float]) -> Contrast | None:
+    """Welch's test of `a` against `b`, which need not vary alike; None where one has fewer than two.
+
+    Groups without any variation are certain: p is 1 where their means are equal, else 0.
+
+    Raises ValueError for a value that is not finite.
+    """
+    _check([*a, *b])
+    if len(a) < 2 or len(b) < 2:
+        return None
+    difference = float(np.mean(a) - np.mean(b))
+    if len(set(a)) == len(set(b)) == 1:  # scipy divides by the variance
+        return Contrast(difference, difference, difference, 1.0 if a[0] == b[0] else 0.0)
+    result = stats.ttest_ind(a, b, equal_var=False)
+    bounds = result.confidence_interval(CONFIDENCE)
+    return Contrast(difference, float(bounds.low), float(bounds.high), float(result.pvalue))
+
+
+def holm(p: Sequence[float]) -> tuple[float, ...]:
+    """Holm's step-down correction: p-values, in the order given, for as many tests as there are.
+
+    Reject where the result is below a level, and the probability of even one false rejection among
+    all tests is at most that level (Holm 1979, A simple sequentially rejective multiple test
+    procedure. Scandinavian Journal of Statistics 6).
+    """
+    corrected = [1.0] * len(p)
+    largest = 0.0
+    for rank, i in enumerate(sorted(range(len(p)), key=p.__getitem__)):
+        largest = max(largest, min(1.0, (len(p) - rank) * p[i]))
+        corrected[i] = largest
+    return tuple(corrected)
+
+
+def _check(values: Sequence[float]) -> None:
+    if not all(isfinite(v) for v in values):
+        raise ValueError(f"losses must be finite, got {list(values)}")

@@ -1,0 +1,140 @@
+"""A comparison's folder: a file for each finished run, written at once and never half."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cellwright.errors import CellwrightError
+from cellwright.study.jobs import Job
+from cellwright.study.plain import decode, encode
+from cellwright.study.results import Comparison, Run
+
+__all__ = ["Kept", "OutputError", "Store", "read_comparison"]
+
+
+class OutputError(CellwrightError):
+    """The output folder cannot be used."""
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What a run's file holds."""
+
+    key: str
+    minutes: float | None
+    """`--minutes` when it ran, which decides the result of a run that time ended."""
+    run: Run
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a folder already holds for a comparison."""
+
+    runs: dict[Job, Run]
+    notes: tuple[str, ...]
+    """A line for whatever is in the folder and is not used."""
+
+
+class Store:
+    """The folder `out`: `runs/KEY.json`, `results.json`, `report.html`."""
+
+    def __init__(self, out: Path) -> None:
+        """Make the folder.
+
+        Raises OutputError where it cannot be made or written to.
+        """
+        self.out, self.runs = out, out / "runs"
+        self.results, self.report = out / "results.json", out / "report.html"
+        probe = self.runs / f"writable-{os.getpid()}.part"
+        try:
+            self.runs.mkdir(parents=True, exist_ok=True)
+            for path in (self.results, self.report):
+                if path.is_dir():
+                    raise IsADirectoryError(None, "Is a folder", str(path))
+            probe.write_text("")
+            probe.unlink()
+        except OSError as e:
+            raise self._unwritable(e, self.runs) from None
+
+    def save(self, job: Job, run: Run, minutes: float | None) -> None:
+        """Keep a finished run.
+
+        Raises OutputError where it cannot be written.
+        """
+        self._write(self._file(job), _Record(job.key, minutes, run))
+
+    def save_comparison(self, comparison: Comparison) -> None:
+        """Write results.json.
+
+        Raises OutputError where it cannot be written.
+        """
+        self._write(self.results, comparison)
+
+    def load(self, jobs: Iterable[Job], minutes: float | None) -> Kept:
+        """The runs of these jobs that are finished.
+
+        A run that time ended is finished for the same `minutes` only.
+        """
+        runs: dict[Job, Run] = {}
+        notes = []
+        wanted = {self._file(job): job for job in jobs}
+        others = 0
+        for path in sorted(self.runs.glob("*.json")):
+            job = wanted.get(path)
+            if job is None:
+                others += 1
+                continue
+            try:
+                record = decode(_Record, json.loads(path.read_text("utf-8")))
+                if (record.key, record.run.cell, record.run.seed) != (
+                    job.key,
+                    job.cell.name,
+                    job.seed,
+                ):
+                    raise ValueError("it is another run's")  # noqa: TRY301 - the same remedy
+            except (OSError, ValueError, RecursionError) as e:
+                notes.append(f"{path} is damaged ({e}) and is ignored: {job} is trained again.")
+                continue
+            if record.run.stopped != "time" or record.minutes == minutes:
+                runs[job] = record.run
+        if others:
+            some = "1 file" if others == 1 else f"{others} files"
+            notes.append(f"{self.runs} has {some} of other settings or data, not used here.")
+        return Kept(runs, tuple(notes))
+
+    def _file(self, job: Job) -> Path:
+        return self.runs / f"{job.key}.json"
+
+    def _write(self, path: Path, value: object) -> None:
+        part = path.with_suffix(".part")
+        try:
+            with part.open("w", encoding="utf-8") as file:
+                json.dump(encode(value), file, indent=1, allow_nan=False)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except OSError as e:
+            raise self._unwritable(e, path) from None
+
+    def _unwritable(self, e: OSError, path: Path) -> OutputError:
+        return OutputError(
+            f"{e.filename or path} cannot be written: {e.strerror}. "
+            "Name a folder you may write to with --out."
+        )
+
+
+def read_comparison(path: Path) -> Comparison:
+    """The comparison in a results.json.
+
+    Raises OutputError where the file is not there or is damaged.
+    """
+    try:
+        return decode(Comparison, json.loads(path.read_text("utf-8")))
+    except OSError as e:
+        raise OutputError(f"{path} cannot be read: {e.strerror}.") from None
+    except (ValueError, RecursionError) as e:
+        raise OutputError(f"{path} is no comparison's results.json ({e}).") from None

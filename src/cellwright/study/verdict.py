@@ -1,0 +1,158 @@
+"""What a comparison shows, as a ranking and in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+import numpy as np
+
+from cellwright.study.results import Comparison
+from cellwright.study.statistics import CONFIDENCE, Contrast, contrast, holm, interval
+
+__all__ = ["Standing", "rank", "sentences"]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One cell's place in a ranking by mean test loss, in nats a frame."""
+
+    cell: str
+    losses: tuple[float, ...]
+    """Finite test losses, by seed."""
+    diverged: int
+    """Runs whose loss was never finite: left out of every figure."""
+    missing: int
+    """Runs that are not finished."""
+    mean: float | None
+    interval: tuple[float, float] | None
+    """95% interval of the mean; None for fewer than two losses."""
+    difference: float | None
+    """Mean minus the baseline's; below zero is better. None for the baseline itself."""
+    difference_interval: tuple[float, float] | None
+    """95% interval of the difference."""
+    p: float | None
+    """Of Welch's test against the baseline, after Holm's correction for all cells tested."""
+
+    @property
+    def shown(self) -> bool:
+        """Whether the difference from the baseline is more than chance explains."""
+        return self.p is not None and self.p < 1 - CONFIDENCE
+
+
+def rank(comparison: Comparison) -> tuple[Standing, ...]:
+    """Every cell of the settings, best first; cells without a finite loss last."""
+    settings = comparison.settings
+    losses = {name: _losses(comparison, name) for name in settings.cells}
+    base = losses[settings.baseline]
+    contrasts: dict[str, Contrast] = {}
+    for name in settings.cells:
+        found = contrast(losses[name], base) if name != settings.baseline else None
+        if found is not None:
+            contrasts[name] = found
+    corrected = dict(zip(contrasts, holm([c.p for c in contrasts.values()]), strict=True))
+
+    def standing(name: str) -> Standing:
+        own, runs, c = losses[name], len(comparison.of(name)), contrasts.get(name)
+        comparable = bool(own and base) and name != settings.baseline
+        return Standing(
+            cell=name,
+            losses=own,
+            diverged=runs - len(own),
+            missing=settings.seeds - runs,
+            mean=float(np.mean(own)) if own else None,
+            interval=interval(own),
+            difference=float(np.mean(own) - np.mean(base)) if comparable else None,
+            difference_interval=(c.low, c.high) if c else None,
+            p=corrected.get(name),
+        )
+
+    return tuple(
+        sorted(
+            (standing(name) for name in settings.cells),
+            key=lambda s: (s.mean is None, s.mean or 0.0),
+        )
+    )
+
+
+def _losses(comparison: Comparison, name: str) -> tuple[float, ...]:
+    return tuple(run.test for run in comparison.of(name) if isfinite(run.test))
+
+
+def sentences(comparison: Comparison) -> tuple[str, ...]:
+    """What the ranking means: a sentence a cell, best first, then what to be careful about."""
+    standings = rank(comparison)
+    baseline = next(s for s in standings if s.cell == comparison.settings.baseline)
+    verdicts = [_verdict(s, baseline) for s in standings if s is not baseline]
+    return (*verdicts, *_caveats(comparison, standings))
+
+
+def _verdict(s: Standing, baseline: Standing) -> str:
+    for one in (baseline, s):
+        if one.mean is None:
+            why = "diverged in every run" if one.diverged else "has no finished run"
+            return f"{s.cell} cannot be compared with {baseline.cell}: {one.cell} {why}."
+    assert s.difference is not None
+    way = "better" if s.difference < 0 else "worse"
+    size = _nats(abs(s.difference))
+    if s.p is None or s.difference_interval is None:
+        few = min((s, baseline), key=lambda one: len(one.losses))
+        return (
+            f"{s.cell} came out {size} {way} than {baseline.cell}, but one seed cannot tell: "
+            f"{few.cell} has only one finished run."
+        )
+    seeds = _seeds(len(s.losses), len(baseline.losses))
+    if s.shown:
+        return f"{s.cell} is {way} than {baseline.cell} by {size}, {_p(s.p)}."
+    most = _nats(max(map(abs, s.difference_interval)))
+    return (
+        f"{s.cell} and {baseline.cell}: no difference that {seeds} can show "
+        f"({_p(s.p)}; at most about {most} either way)."
+    )
+
+
+def _caveats(comparison: Comparison, standings: Sequence[Standing]) -> list[str]:
+    found = []
+    missing = sum(s.missing for s in standings)
+    if missing:
+        total = len(comparison.settings.cells) * comparison.settings.seeds
+        found.append(f"This is a partial result: {missing} of {total} runs are not finished.")
+    if comparison.settings.seeds == 1:
+        found.append("One seed cannot tell cells apart; --seeds 5 can.")
+    for s in standings:
+        if s.diverged and s.losses:
+            found.append(
+                f"{_runs(s.diverged)} of {s.cell} diverged and are left out, which flatters it."
+                if s.diverged > 1
+                else f"One run of {s.cell} diverged and is left out, which flatters it."
+            )
+    cut = [run for run in comparison.runs if run.stopped == "time"]
+    if cut:
+        found.append(
+            f"{_runs(len(cut))} ended because time was up, not because learning was done: "
+            "more --minutes may change the order."
+        )
+    last = [run for run in comparison.runs if run.stopped == "epochs"]
+    if len(last) > len(comparison.runs) / 2:
+        found.append(
+            f"{_runs(len(last))} were still improving after {comparison.settings.epochs} epochs."
+        )
+    return found
+
+
+def _runs(n: int) -> str:
+    return f"{n} run{'s' * (n != 1)}"
+
+
+def _seeds(a: int, b: int) -> str:
+    return f"{a} seeds" if a == b else f"{a} against {b} seeds"
+
+
+def _nats(value: float) -> str:
+    """Two significant digits at the most: more is noise."""
+    return f"{value:.2f} nats" if value >= 0.0095 else f"{value:.2g} nats"
+
+
+def _p(p: float) -> str:
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}" if p < 0.1 else f"p = {p:.2f}"

@@ -1,0 +1,68 @@
+"""A process that trains: one job after another, one torch thread."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any, TypeAlias
+
+from cellwright.study.jobs import Job
+from cellwright.study.music import Music
+from cellwright.study.results import Epoch, Run, Settings
+
+__all__ = ["Broken", "Message", "Ready", "Warned", "work"]
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The worker has started."""
+
+
+@dataclass(frozen=True)
+class Warned:
+    """A warning, which one person reads once and not every process prints."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Broken:
+    """The job raised an error."""
+
+    why: str
+
+
+Message: TypeAlias = Ready | Warned | Broken | Epoch | Run
+"""What a worker sends: Ready; then for each Job an Epoch at a time, and a Run or Broken."""
+
+
+def work(
+    connection: Connection[Message, Job], music: Music, settings: Settings, seconds: float | None
+) -> None:
+    """Train what `connection` asks for until nobody is at its other end."""
+    import torch  # late: the process that starts workers does without
+
+    from cellwright.study.training import train
+
+    torch.set_num_threads(1)
+
+    def forward(message: Warning | str, *_: Any) -> None:
+        connection.send(Warned(str(message)))
+
+    warnings.showwarning = forward
+    try:
+        connection.send(Ready())
+        while True:
+            job = connection.recv()
+            try:
+                answer: Message = train(
+                    job.cell, job.seed, music, settings, connection.send, seconds
+                )
+            except OSError:
+                raise
+            except Exception as e:
+                answer = Broken(f"{type(e).__name__}: {e}")
+            connection.send(answer)
+    except (EOFError, OSError):
+        return

@@ -1,0 +1,26 @@
+"""Settings that every test runs under."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from hypothesis import HealthCheck, settings
+from jaxtyping import install_import_hook
+
+# Shapes in annotations are checked here, and only here: users pay nothing for them.
+install_import_hook("cellwright.backends", "beartype.beartype")
+
+torch.set_num_threads(1)
+
+# A first example may compile a grammar or a kernel, and a slow machine is no failure.
+settings.register_profile("default", deadline=None, max_examples=60)
+settings.register_profile(
+    "ci",
+    deadline=None,
+    max_examples=300,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("ci" if os.environ.get("CI") else "default")

@@ -1,0 +1,74 @@
+"""Whatever is read gives a Cell or a clear error, and what is read can be printed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from strategies import FUZZED, texts
+
+from cellwright import cell
+from cellwright.language import Cell, CellError, parse, print_program, program
+
+many = settings(
+    max_examples=FUZZED,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+def read(which: str | Path) -> Cell | None:
+    """The cell, or None where there is a clear error."""
+    try:
+        return cell(which) if isinstance(which, Path) else parse(which)
+    except CellError as e:
+        clear(e)
+        return None
+
+
+def clear(e: CellError) -> None:
+    """One to four lines: place and message; the line with its carets; what to do."""
+    lines = str(e).split("\n")
+    assert e.message
+    assert e.remedy
+    assert lines[0].endswith(f": {e.message}")
+    assert lines[-1] == e.remedy
+    assert len(lines) in (2, 4)
+    assert str(e).isprintable() or str(e).replace("\n", "").isprintable()
+    if len(lines) == 4:
+        assert set(lines[2]) == {" ", "^"}
+        assert max(map(len, lines[1:3])) <= 125
+
+
+def same_when_printed(c: Cell) -> None:
+    assert program(print_program(c.program)) == c.program
+
+
+@many
+@given(texts())
+def test_texts(text: str) -> None:
+    c = read(text)
+    if c is not None:
+        same_when_printed(c)
+
+
+@many
+@given(texts())
+def test_texts_as_programs(text: str) -> None:
+    """The language with its declarations, without what a layer asks for."""
+    try:
+        p = program(text)
+    except CellError as e:
+        clear(e)
+    else:
+        assert program(print_program(p)) == p
+
+
+@many
+@given(data=st.one_of(st.binary(max_size=200), texts().map(lambda t: t.encode("utf-8", "ignore"))))
+def test_bytes(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "random.cell"
+    path.write_bytes(data)
+    c = read(path)
+    if c is not None:
+        same_when_printed(c)

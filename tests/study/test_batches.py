@@ -1,0 +1,93 @@
+"""Batches: every frame once, in the right place, with little padding."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from cellwright.study.batches import Batch, batches
+from cellwright.study.data import load
+
+RNG = np.random.default_rng(0)
+SEQUENCES = [(RNG.random((length, 3)) < 0.5).astype(np.uint8)
+             for length in (5, 2, 9, 3, 3, 7, 12, 4, 2, 6, 8)]  # fmt: skip
+
+
+def sequences_in(batch: Batch) -> list[np.ndarray]:
+    """The sequences that a batch was made of."""
+    return [
+        torch.cat([batch.inputs[:length, b], batch.targets[length - 1 : length, b]]).numpy()
+        for b, length in enumerate(batch.lengths.tolist())
+    ]
+
+
+def all_in(found: list[Batch]) -> list[np.ndarray]:
+    return [sequence for batch in found for sequence in sequences_in(batch)]
+
+
+def test_in_order() -> None:
+    found = list(batches(SEQUENCES, 4, None))
+    assert [len(batch.lengths) for batch in found] == [4, 4, 3]
+    assert all(map(np.array_equal, all_in(found), SEQUENCES))
+
+
+@pytest.mark.parametrize("rng", [None, np.random.default_rng(1)])
+@pytest.mark.parametrize("size", [1, 3, 4, 11, 100])
+def test_shapes_and_padding(size: int, rng: np.random.Generator | None) -> None:
+    for inputs, targets, lengths in batches(SEQUENCES, size, rng):
+        longest = int(lengths.max())
+        assert inputs.shape == targets.shape == (longest, len(lengths), 3)
+        assert (inputs.dtype, targets.dtype, lengths.dtype) == (
+            torch.float32, torch.float32, torch.int64)  # fmt: skip
+        for b, length in enumerate(lengths.tolist()):
+            assert not inputs[length:, b].any()
+            assert not targets[length:, b].any()
+            assert torch.equal(inputs[1:length, b], targets[: length - 1, b])
+
+
+@pytest.mark.parametrize("size", [1, 3, 11])
+def test_each_sequence_once(size: int) -> None:
+    found = all_in(list(batches(SEQUENCES, size, np.random.default_rng(2))))
+    assert sorted(s.astype(np.uint8).tobytes() for s in found) == sorted(
+        s.tobytes() for s in SEQUENCES)  # fmt: skip
+
+
+def test_equal_generators_give_equal_batches() -> None:
+    first, again, other = (
+        all_in(list(batches(SEQUENCES, 2, np.random.default_rng(seed)))) for seed in (3, 3, 4)
+    )
+    assert all(map(np.array_equal, first, again))
+    assert not all(map(np.array_equal, first, other))
+
+
+def test_chorales_are_mixed_and_hardly_padded() -> None:
+    train, rng = load().train, np.random.default_rng(0)
+    names = {sequence.tobytes(): i for i, sequence in enumerate(train)}
+    frames = padded = 0
+    together: list[set[tuple[int, int]]] = []
+    for _ in range(3):
+        pairs = set()
+        for batch in batches(train, 16, rng):
+            frames += int(batch.lengths.sum())
+            padded += batch.inputs.shape[0] * batch.inputs.shape[1]
+            here = [names[s.astype(np.uint8).tobytes()] for s in sequences_in(batch)]
+            pairs |= {(a, b) for a in here for b in here if a < b}
+        together.append(pairs)
+    assert frames == 3 * sum(len(sequence) - 1 for sequence in train)
+    assert 1 - frames / padded < 0.15
+    assert len(together[0] & together[1]) < 0.4 * len(together[0])
+
+
+def test_nothing_is_no_batch() -> None:
+    assert not list(batches([], 4, None))
+    assert not list(batches([], 4, np.random.default_rng(0)))
+
+
+def test_torch_is_not_imported_before_it_is_needed() -> None:
+    code = ("import sys, cellwright.study.batches, cellwright.study.data as data; data.load();"
+            "sys.exit('torch' in sys.modules)")  # fmt: skip
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,374 @@
+"""The shipped chorales, published sets, and every way in which a person's file can be unusable."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import warnings
+from collections.abc import Hashable, Sequence
+from importlib.resources import files
+from math import log
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cellwright import CellwrightError
+from cellwright.study import matlab
+from cellwright.study.data import DataError, Music, load
+
+PUBLISHED = Path(__file__).parents[3] / "shared" / "data" / "poly_music"
+STUDY = files("cellwright.study")
+SPLITS = ("train", "valid", "test")
+
+needs_published = pytest.mark.skipif(not PUBLISHED.is_dir(), reason=f"no {PUBLISHED}")
+
+
+# --- the shipped chorales -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def chorales() -> Music:
+    return load()
+
+
+def test_shipped_file_is_the_one_described() -> None:
+    data, about = (STUDY / "chorales.npz").read_bytes(), (STUDY / "chorales.md").read_text("utf-8")
+    assert hashlib.sha256(data).hexdigest() in about
+    assert len(data) < 100_000
+
+
+def test_shipped_split(chorales: Music) -> None:
+    summary = chorales.summary()
+    assert summary.sequences == (256, 73, 57)
+    assert summary.frames == (13788, 3853, 3303)
+    assert summary.keys == 88
+    digest = "46a5456768ac1b2fc247486857967bd9743d959eb550f8fa6f69ab4c6fa877b8"
+    assert summary.fingerprint == digest
+    assert summary.baselines == pytest.approx({"static": 11.445, "copy-previous": 10.746}, abs=1e-3)
+
+
+def test_shipped_chorales_are_four_part_music(chorales: Music) -> None:
+    frames = np.concatenate([*chorales.train, *chorales.valid, *chorales.test])
+    sounding = frames.sum(1)
+    assert sounding.max() == 4
+    assert (sounding >= 3).mean() > 0.97
+    used = np.flatnonzero(frames.any(0)) + 21
+    assert 36 <= used.min() < 48 < 76 < used.max() <= 81  # from a bass's C2 to a soprano's A5
+
+
+def passages(split: Sequence[np.ndarray], length: int = 8) -> set[Hashable]:
+    """What sounds in each window, as intervals from its lowest key."""
+    found: set[Hashable] = set()
+    for frames in split:
+        chords = [np.flatnonzero(frame) for frame in frames]
+        for i in range(len(chords) - length + 1):
+            window = chords[i : i + length]
+            lowest = min(chord[0] for chord in window if len(chord))
+            found.add(tuple(tuple(chord - lowest) for chord in window))
+    return found
+
+
+def test_no_music_is_in_two_splits(chorales: Music) -> None:
+    train, valid, test = map(passages, (chorales.train, chorales.valid, chorales.test))
+    assert min(len(train), len(valid), len(test)) > 2000
+    assert not test & (train | valid)
+    assert not valid & train
+
+
+# --- published sets -----------------------------------------------------------------------------
+
+
+@needs_published
+@pytest.mark.parametrize(
+    ("name", "sequences", "static", "copy"),
+    [
+        ("JSB_Chorales", (229, 76, 77), 11.091, 10.491),
+        ("Nottingham", (694, 173, 170), 10.261, 5.153),
+    ],
+)
+def test_published(name: str, sequences: tuple[int, ...], static: float, copy: float) -> None:
+    path = PUBLISHED / f"{name}.mat"
+    music = load(path)
+    assert (music.name, music.source, music.keys) == (name, str(path), 88)
+    assert music.summary().sequences == sequences
+    assert music.baselines() == pytest.approx({"static": static, "copy-previous": copy}, abs=1e-3)
+    theirs = scipy.io.loadmat(path)
+    for split in SPLITS:
+        cells = theirs[f"{split}data"].ravel(order="F")
+        assert all(map(np.array_equal, getattr(music, split), cells))
+
+
+@needs_published
+def test_chorales_are_like_the_published_ones(chorales: Music) -> None:
+    ours, theirs = chorales.summary(), load(PUBLISHED / "JSB_Chorales.mat").summary()
+    for name, loss in theirs.baselines.items():
+        assert ours.baselines[name] == pytest.approx(loss, rel=0.05)
+    assert sum(ours.frames) == pytest.approx(sum(theirs.frames), rel=0.1)
+
+
+# --- a person's own files -----------------------------------------------------------------------
+
+RNG = np.random.default_rng(0)
+GOOD: dict[str, list[np.ndarray]] = {
+    split: [(RNG.random((length, 5)) < 0.4).astype(np.uint8) for length in lengths]
+    for split, lengths in (("train", (9, 4, 2)), ("valid", (3, 6)), ("test", (5,)))
+}
+
+
+def as_mat(path: Path, data: dict[str, list[np.ndarray]], compressed: bool = True) -> Path:
+    cells = {}
+    for split, sequences in data.items():
+        cells[f"{split}data"] = np.empty((1, len(sequences)), object)
+        cells[f"{split}data"][0, :] = sequences
+    scipy.io.savemat(path, cells, do_compression=compressed)
+    return path
+
+
+def as_npz(path: Path, data: dict[str, list[np.ndarray]]) -> Path:
+    arrays = {}
+    for split, sequences in data.items():
+        arrays[split] = np.concatenate([np.zeros((0, 5), np.uint8), *sequences])
+        arrays[f"{split}_lengths"] = np.array([len(s) for s in sequences], int)
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.int16, np.float32, np.float64])
+def test_one_music_in_any_form(tmp_path: Path, dtype: type) -> None:
+    data = {split: [s.astype(dtype) for s in sequences] for split, sequences in GOOD.items()}
+    paths = (
+        as_mat(tmp_path / "packed.mat", data),
+        as_mat(tmp_path / "plain.mat", data, compressed=False),
+        as_npz(tmp_path / "own.npz", data),
+    )
+    found = [load(path) for path in paths]
+    assert len({music.fingerprint for music in found}) == 1
+    for music in found:
+        for split in SPLITS:
+            assert all(map(np.array_equal, getattr(music, split), GOOD[split]))
+            assert all(s.dtype == np.uint8 for s in getattr(music, split))
+
+
+def test_fingerprint_is_of_frames_lengths_and_split() -> None:
+    def music(**changes: list[np.ndarray]) -> Music:
+        parts = {split: tuple(s) for split, s in (GOOD | changes).items()}
+        return Music("any", "any", **parts)
+
+    flipped = [s.copy() for s in GOOD["train"]]
+    flipped[1][2, 3] ^= 1
+    cut = [GOOD["train"][0][:5], GOOD["train"][0][5:], *GOOD["train"][1:]]
+    others = [
+        music(train=flipped),
+        music(train=cut),
+        music(train=GOOD["train"][::-1]),
+        music(valid=GOOD["test"], test=GOOD["valid"]),
+        music(train=GOOD["train"][:2], valid=[GOOD["train"][2], *GOOD["valid"]]),
+    ]
+    assert len({m.fingerprint for m in [music(), *others]}) == 1 + len(others)
+
+
+def test_baselines_by_hand() -> None:
+    # One key: on in 2 of 4 training frames; of two steps from off one comes on, the one from on
+    # goes off. Two test frames are predicted: off to on, on to on.
+    column = [np.array([[0], [1], [0], [1]], np.uint8)]
+    test = [np.array([[0], [1], [1]], np.uint8)]
+    music = Music("any", "any", tuple(column), tuple(column), tuple(test))
+    came_on, went_on = (2 + 0.5) / (2 + 1), (0 + 0.5) / (1 + 1)
+    assert music.baselines() == pytest.approx(
+        {"static": -log(0.5), "copy-previous": -(log(came_on) + log(went_on)) / 2}
+    )
+
+
+# --- bad input ----------------------------------------------------------------------------------
+
+
+def complaint(path: str | Path) -> str:
+    """What a person is told; it never takes more than a line, nor a warning of NumPy's."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(DataError) as caught:
+            load(path)
+    message = str(caught.value)
+    assert issubclass(DataError, CellwrightError)
+    assert caught.value.__suppress_context__
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    assert message[-1] in ".?"
+    return message.removeprefix(f"{path}: ")
+
+
+def changed(split: str, index: int, sequence: np.ndarray) -> dict[str, list[np.ndarray]]:
+    return GOOD | {split: [*GOOD[split][:index], sequence, *GOOD[split][index + 1 :]]}
+
+
+def with_value(value: float) -> np.ndarray:
+    frames = GOOD["valid"][1].astype(np.float64)
+    frames[4, 2] = value
+    return frames
+
+
+BAD_VALUES = [
+    (changed("train", 1, np.zeros((0, 5))), "sequence 2 of 3 in train is empty. Leave it out"),
+    (changed("valid", 0, np.ones((1, 5))), "sequence 1 of 2 in valid has one frame"),
+    (changed("valid", 1, with_value(np.nan)), "in valid has nan in frame 5 of 6, key 3 of 5."),
+    (changed("valid", 1, with_value(np.inf)), "sequence 2 of 2 in valid has inf in frame 5"),
+    (changed("valid", 1, with_value(-1)), "has -1 in frame 5 of 6, key 3 of 5. Expected 1 where"),
+    (changed("valid", 1, with_value(0.25)), "has 0.25 in frame 5"),
+    (GOOD | {"valid": []}, "no sequences in valid. Move some there"),
+    (GOOD | {"valid": [], "test": [], "train": GOOD["train"][:1]}, "only one sequence, which"),
+]
+
+
+@pytest.mark.parametrize(("data", "expected"), BAD_VALUES)
+def test_bad_values(tmp_path: Path, data: dict[str, list[np.ndarray]], expected: str) -> None:
+    assert expected in complaint(as_mat(tmp_path / "bad.mat", data))
+    assert expected in complaint(as_npz(tmp_path / "bad.npz", data))
+
+
+@pytest.mark.parametrize(
+    ("sequence", "expected"),
+    [
+        (np.ones((4, 6)), "sequence 2 of 3 in train has 6 keys, the first one in train has 5."),
+        (np.ones((4, 0)), "sequence 2 of 3 in train is empty."),
+        (np.ones((4, 5, 2)), "has 3 dimensions. Expected two: frames by keys."),
+        (np.ones((4, 5)) * 1j, "is of type complex. Expected a full matrix"),
+        (np.array(["do", "re"]), "is of type char."),
+        (scipy.sparse.csc_array(np.eye(5)), "is of type sparse."),
+        (np.array([[None]]), "is of type cell."),
+    ],
+)
+def test_bad_cells(tmp_path: Path, sequence: np.ndarray, expected: str) -> None:
+    if sequence.dtype == object:
+        sequence = np.array([[np.ones((2, 5))]], object)
+    assert expected in complaint(as_mat(tmp_path / "bad.mat", changed("train", 1, sequence)))
+
+
+ARRAYS = {"train": np.eye(5), "train_lengths": np.array([3, 2])}
+ARRAYS |= {f"{split}{s}": ARRAYS[f"train{s}"] for split in SPLITS for s in ("", "_lengths")}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"train": np.ones(5)}, "train has the shape (5,). Expected (frames, keys)"),
+        ({"test_lengths": np.array([3.0, 2.0])}, "test_lengths is an array of float64"),
+        ({"test_lengths": np.array([[3, 2]])}, "of the shape (1, 2). Expected integers"),
+        ({"test_lengths": np.array([3, 3])}, "test_lengths has the sum 6, test has 5 frames."),
+        ({"test_lengths": np.array([-1, 6])}, "test_lengths has the sum 5, test has 5 frames."),
+        ({"test": np.array(["no"] * 10).reshape(5, 2)}, "in test is of type <U2."),
+        ({"test": np.eye(5).astype(object)}, "test is an array of Python objects, which are not"),
+        ({"valid_lengths": np.array([], int), "valid": np.ones((0, 5))}, "no sequences in valid."),
+        ({"train": np.ones((5, 4))}, "sequence 1 of 2 in valid has 5 keys, the first one in train"),
+    ],
+)
+def test_bad_arrays(tmp_path: Path, changes: dict[str, np.ndarray], expected: str) -> None:
+    np.savez(tmp_path / "bad.npz", **ARRAYS | changes)
+    assert expected in complaint(tmp_path / "bad.npz")
+
+
+def test_pickles_are_not_opened(tmp_path: Path) -> None:
+    opened = []
+
+    class Trap:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return opened.append, ("opened",)
+
+    (tmp_path / "data.pickle").write_bytes(pickle.dumps(GOOD))
+    assert "a Python pickle, which is not opened" in complaint(tmp_path / "data.pickle")
+    np.savez(tmp_path / "trap.npz", **ARRAYS | {"train": np.array([Trap()], object)})
+    assert "which are not unpickled" in complaint(tmp_path / "trap.npz")
+    assert not opened
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", "empty, 0 bytes long."),
+        (b"Did you ever hear\n" * 40, "not a data file. Expected a MATLAB v5 file with"),
+        (bytes(512) + b"\x89HDF\r\n\x1a\n" + bytes(100), "an HDF5 or MATLAB 7.3 file; save it"),
+        (b"MATLAB 7.3 MAT-file" + bytes(10), "an HDF5 or MATLAB 7.3 file; save it"),
+        (b"\x93NUMPY\x01\x00", "one bare array; the split and"),
+        (b"PK\x03\x04", "damaged (File is not a zip file). Write or fetch it again."),
+    ],
+)
+def test_other_files(tmp_path: Path, content: bytes, expected: str) -> None:
+    (tmp_path / "x").write_bytes(content)
+    assert complaint(tmp_path / "x").startswith(expected)
+
+
+def test_wrong_names(tmp_path: Path) -> None:
+    scipy.io.savemat(tmp_path / "a.mat", {"traindata": np.eye(3), "b": 1, "c": 2})
+    assert complaint(tmp_path / "a.mat").startswith(
+        "no validdata, testdata in it; it has 'traindata', 'b', 'c'. Expected a MATLAB v5 file"
+    )
+    scipy.io.savemat(tmp_path / "b.mat", {f"{split}data": np.eye(3) for split in SPLITS})
+    assert "traindata is one float64 array of 3 x 3. Expected a cell" in complaint(
+        tmp_path / "b.mat"
+    )
+    np.savez(tmp_path / "c.npz", train=np.eye(3))
+    assert complaint(tmp_path / "c.npz").startswith("no train_lengths, valid, valid_lengths, test")
+
+
+def test_no_such_file(tmp_path: Path) -> None:
+    for name in ("JSB_Chorales.mat", "notes.txt"):
+        (tmp_path / name).touch()
+    near = complaint(tmp_path / "jsb_chorale.mat")
+    assert near == f"no such file. Did you mean {tmp_path / 'JSB_Chorales.mat'}?"
+    assert complaint(tmp_path / "zzz").startswith("no such file. Expected a MATLAB v5 file")
+    assert (
+        complaint(tmp_path / "no" / "x.mat") == f"no such file, nor the folder {tmp_path / 'no'}."
+    )
+    assert complaint(tmp_path) == "a folder, not a file. Name a file in it: JSB_Chorales.mat."
+    (tmp_path / "JSB_Chorales.mat").unlink()
+    assert complaint(tmp_path).startswith("a folder, not a file. Expected a MATLAB v5 file")
+    assert complaint("/dev/null").startswith("not a regular file")
+    assert complaint("x" * 300).startswith("cannot be read: File name too long.")
+
+
+# --- damaged files ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("whole")
+    paths = (
+        as_mat(folder / "packed.mat", GOOD),
+        as_mat(folder / "plain.mat", GOOD, compressed=False),
+        as_npz(folder / "own.npz", GOOD),
+    )
+    return {path.name: path.read_bytes() for path in paths}
+
+
+@given(data=st.data())
+@pytest.mark.parametrize("name", ["packed.mat", "plain.mat", "own.npz"])
+def test_damage_never_gives_more_than_a_complaint(
+    name: str,
+    whole: dict[str, bytes],
+    data: st.DataObject,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """SciPy's reader ends the process on some of these: see matlab.py."""
+    content = bytearray(whole[name])
+    place = st.integers(0, len(content) - 1)
+    for at, value in data.draw(st.lists(st.tuples(place, st.integers(0, 255)), max_size=4)):
+        content[at] = value
+    path = tmp_path_factory.getbasetemp() / name
+    path.write_bytes(content[: data.draw(st.just(len(content)) | place)])
+    try:
+        music = load(path)
+    except DataError as e:
+        assert "\n" not in str(e)
+    else:
+        assert music.baselines().keys() == {"static", "copy-previous"}
+
+
+def test_size_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = as_mat(tmp_path / "large.mat", changed("train", 0, np.zeros((100_000, 5))))
+    assert path.stat().st_size < 20_000
+    assert load(path).train[0].shape == (100_000, 5)
+    monkeypatch.setattr(matlab, "MOST", 1_000_000)
+    assert "damaged (larger than" in complaint(path)

@@ -1,0 +1,272 @@
+"""The report, from comparisons that were never run."""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from cellwright.language import catalogue, parse
+from cellwright.study.published import published
+from cellwright.study.report import ReportError, render, write
+from cellwright.study.results import Comparison, Dataset, Environment, Epoch, Run, Settings
+
+
+def fake_run(cell: str, seed: int, level: float, epochs: int = 40) -> Run:
+    """Learning as it looks: a steep fall, a slow one, then overfitting."""
+    rng = random.Random(f"{ascii(cell)}{seed}")
+    own = level + rng.gauss(0, 0.03)
+
+    def loss(n: int, floor: float, overfit: float) -> float:
+        fall = 30 * math.exp(-n / 1.5) + 3 * math.exp(-n / 8)
+        return floor + fall + overfit * max(0, n - 25) ** 1.5 + rng.gauss(0, 0.01)
+
+    count = epochs - rng.randrange(8)
+    curve = tuple(
+        Epoch(loss(n, own - 0.9, -0.001), loss(n, own, 0.004), 0.4 * n) for n in range(1, count)
+    )
+    best = min(range(len(curve)), key=lambda n: curve[n].valid)
+    return Run(cell, seed, hidden_size=36 + len(cell), parameters=19_900 + 7 * len(cell),
+               epochs=curve, best_epoch=best, valid=curve[best].valid, test=own + 0.1,
+               test_per_sequence=own + 0.07, seconds=0.4 * count, stopped="patience")  # fmt: skip
+
+
+def fake(
+    cells: Sequence[str] = ("lstm", "peephole_lstm", "coupled_lstm", "gru"),
+    seeds: int = 5,
+    runs: Sequence[Run] | None = None,
+    name: str = "Bach chorales",
+    source: str = "Four-part chorales by J. S. Bach (public domain), from the music21 corpus.",
+    fingerprint: str = "c0ffee" * 10 + "beef",
+) -> Comparison:
+    levels = {cell: 8.4 + 0.06 * i for i, cell in enumerate(sorted(cells, reverse=True))}
+    if runs is None:
+        runs = [fake_run(cell, seed, levels[cell]) for cell in cells for seed in range(seeds)]
+    return Comparison(
+        Settings(tuple(cells), cells[0], 20_000, seeds, 200, 15, None, 16, 0.003, 1.0, 0.1, 0.99),
+        Dataset(name, source, fingerprint, (229, 76, 77), (13_000, 4_500, 4_600), 88,
+                {"static": 11.06, "copy-previous": 10.49}),
+        Environment("0.1.0", "2.13.0", "3.11.2", "Linux 6.1 x86_64", "AMD EPYC 7B13", 2,
+                    f"cellwright compare --cells {','.join(cells)} --parameters 20000 --seeds 5",
+                    "2026-11-23T17:00:00Z", 214.2),
+        tuple(runs),
+    )  # fmt: skip
+
+
+JSB = "4a295a41d510f4a64eb7b524bbfa1bd3de1ad1f723edfd12a6ae50ae33b64e00"
+"""The fingerprint of the published set, whatever file it came in."""
+VOID = {"meta", "br", "wbr", "link", "img", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Fails where an element is closed that is not the innermost open one; keeps what tests ask."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = [name for name, _ in attrs]
+        assert len(names) == len(set(names)), f"{tag} repeats an attribute: {names}"
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert "svg" in self.open, f"{tag} is not closed"
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open[-1] == tag, f"{tag} closed in {self.open}"
+        self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        if not {"style", "title"} & set(self.open):
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(self.words).split())
+
+    def attributes(self, *names: str) -> list[str]:
+        return [v for _, attrs in self.tags for k, v in attrs.items() if k in names and v]
+
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=http://evil.example/x onerror=a> $\\frac & {{ 7 }}"
+
+
+def partial() -> Comparison:
+    """Interrupted: one cell short of seeds, one without any, one run diverged, others cut off."""
+    whole = fake(("lstm", "gru", "janet", "rnn"))
+    runs = [run for run in whole.runs if run.cell != "rnn" and (run.cell, run.seed) != ("janet", 4)]
+    diverged = {"test": math.inf, "test_per_sequence": math.inf, "valid": math.inf}
+    i = next(i for i, run in enumerate(runs) if run.cell == "gru")
+    runs[i] = replace(runs[i], stopped="diverged", **diverged,
+                      epochs=(Epoch(math.inf, math.nan, 1.0),), best_epoch=0)  # fmt: skip
+    runs[0] = replace(runs[0], stopped="time")
+    return replace(whole, runs=tuple(runs))
+
+
+STATES = {
+    "whole": fake(),
+    "whole catalogue": fake(("lstm", *(name for name in catalogue() if name != "lstm"))),
+    "partial": partial(),
+    "one seed": fake(seeds=1),
+    "two seeds": fake(seeds=2),
+    "one cell": fake(("gru",)),
+    "nothing yet": fake(runs=()),
+    "one run": fake(runs=[fake_run("lstm", 0, 8.4)]),
+    "no baseline": fake(runs=[fake_run("gru", seed, 8.4) for seed in range(3)]),
+    "one epoch": fake(runs=[fake_run("lstm", 0, 8.4, 10), replace(
+        fake_run("gru", 0, 8.4), epochs=(Epoch(9.0, 9.0, 1.0),), best_epoch=0)]),
+    "all alike": fake(runs=[replace(fake_run("lstm", 0, 8.4), cell=cell, seed=seed)
+                            for cell in ("lstm", "gru") for seed in range(2)]),
+    "all diverged": fake(("lstm",), 1, [replace(
+        fake_run("lstm", 0, 8.4), test=math.nan, test_per_sequence=math.nan, valid=math.inf,
+        epochs=(), best_epoch=-1, stopped="diverged")]),
+}  # fmt: skip
+
+
+@cache
+def rendered(state: str) -> str:
+    return render(STATES[state])
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_state_is_a_page(state: str) -> None:
+    text = rendered(state)
+    page = Page(text)
+    assert len(text.encode()) < 400_000
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h\d", tag)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(b - a <= 1 for a, b in pairwise(levels))
+    ids = page.attributes("id")
+    assert len(ids) == len(set(ids))
+    inside = [ref for ref in page.attributes("href", "xlink:href") if ref.startswith("#")]
+    named = [ref.split() for ref in page.attributes("aria-labelledby")]
+    assert {ref[1:] for ref in inside} | {name for names in named for name in names} <= set(ids)
+    assert set(re.findall(r"url\(#([^)]*)\)", text)) <= set(ids)
+    assert all(attrs.get("aria-label") for tag, attrs in page.tags if tag == "svg")
+    assert not re.search(r"\b(nan|inf|None|Markup)\b", page.text)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_it_opens_offline(state: str) -> None:
+    text = rendered(state)
+    page = Page(text)
+    assert not {tag for tag, _ in page.tags} & {"script", "link", "img", "iframe", "object", "base"}
+    assert page.attributes("src", "srcset", "data", "poster", "background") == []
+    assert "@import" not in text and not re.findall(r"url\((?!#)", text)
+    assert all(attrs["href"].startswith(("#", "https://arxiv.org/"))
+               for tag, attrs in page.tags if tag == "a" and attrs["href"])  # fmt: skip
+
+
+def test_equal_comparisons_give_equal_text(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        write(fake(), tmp_path / name)
+    assert (tmp_path / "one").read_text("utf-8") == (tmp_path / "other").read_text("utf-8")
+
+
+def test_the_answer_stands_first() -> None:
+    page = Page(render(fake()))
+    text = page.text
+    assert text.index("peephole_lstm is better than lstm") < text.index("Ranking")
+    better = fake(runs=[fake_run("lstm", s, 9.0) for s in range(5)]
+                  + [fake_run("gru", s, 8.0) for s in range(5)])  # fmt: skip
+    assert "<h1>gru is better than lstm</h1>" in render(better)
+    worse = fake(("lstm", "gru"), runs=[replace(run, cell="lstm" if run.cell == "gru" else "gru")
+                                        for run in better.runs])  # fmt: skip
+    assert "<h1>lstm is better than gru</h1>" in render(worse)
+    assert "<h1>No cell is better than lstm" in rendered("all alike")
+    assert "too few runs have finished to tell</h1>" in rendered("one seed")
+    assert "<h1>No run has finished yet</h1>" in rendered("nothing yet")
+
+
+def test_figures_show_every_finite_run_and_nothing_else() -> None:
+    comparison, text = STATES["partial"], rendered("partial")
+    wide = text[text.index('<svg class="wide"') : text.index('<svg class="narrow"')]
+    rings = re.findall(r"<use [^>]*fill-opacity: 0|<use [^>]*fill: none", wide)
+    finite = [run for run in comparison.runs if math.isfinite(run.test)]
+    assert len(rings) == len(finite) == 13
+    assert "#ab00" not in text  # a stand-in colour that no variable replaced
+
+
+def test_an_interrupted_comparison_says_so() -> None:
+    text = Page(rendered("partial")).text
+    assert "6 of 20 runs are not finished" in text
+    assert "goes on where this stopped" in text
+    assert "One run of gru diverged" in text
+    assert "4 of 5" in text and "0 of 5" in text
+    assert "diverged – –" not in text
+    assert "not finished" not in Page(rendered("whole")).text
+
+
+def test_hostile_text_stays_text() -> None:
+    cell = parse(f"title: {HOSTILE}\npaper: {HOSTILE} https://a.example/x'y arXiv 1412.3555\n"
+                 f"note: {HOSTILE}\nh' = tanh(W x + R h)  # {HOSTILE}", "stranger")  # fmt: skip
+    names = ("lstm", HOSTILE)
+    comparison = fake(names, name=HOSTILE, source=HOSTILE, fingerprint=HOSTILE)
+    comparison = replace(
+        comparison,
+        dataset=replace(comparison.dataset, baselines={HOSTILE: 11.0}),
+        environment=replace(comparison.environment, command=HOSTILE, processor=HOSTILE),
+    )
+    text = render(comparison, {HOSTILE: cell})
+    page = Page(text)
+    assert not {tag for tag, _ in page.tags} & {"script", "img"}
+    assert not [k for _, attrs in page.tags for k in attrs if k.startswith("on")]
+    assert page.text.count("<script>alert(1)</script>") >= 10
+    assert "{{ 7 }}" in page.text
+    links = {ref for ref in page.attributes("href") if not ref.startswith("#")}
+    assert links == {"https://arxiv.org/abs/1412.3555", "https://a.example/x"}
+
+
+@pytest.mark.parametrize("name", ["a\udcff.cell", "日本.cell", "😀", "\x01", "x" * 300, ""])
+@pytest.mark.filterwarnings("error")
+def test_a_file_may_have_any_name(name: str, tmp_path: Path) -> None:
+    write(fake(("lstm", name)), tmp_path / "report.html")
+    assert "lstm" in Page((tmp_path / "report.html").read_text("utf-8")).text
+
+
+def test_what_differs_from_the_baseline_is_marked() -> None:
+    text = render(fake(("lstm", "peephole_lstm", "coupled_lstm")))
+    assert "<mark>p_i * c +</mark>" in text
+    assert "<del>i  = σ(W_i x + R_i h + b_i)</del>" in text
+    assert "<mark>(1 - f)</mark>" in text and "<del>i</del> * z" in text
+    assert "<mark>" not in render(fake(("lstm",)))
+
+
+def test_a_cell_whose_file_is_gone_is_said_to_be() -> None:
+    text = render(fake(("gone/away.cell", "gru")))
+    assert "not to be found any more" in text
+    assert "n  = tanh(W_n x" in text and "<mark>" not in text[text.index("</h1>") :]
+
+
+def test_published_figures_stand_beside_the_same_data_only() -> None:
+    (paper,) = published(JSB)
+    assert paper.test == {"lstm": 8.67, "gru": 8.54, "rnn": 9.10}
+    text = Page(render(fake(("lstm", "gru", "mgu"), fingerprint=JSB))).text
+    beside = text[text.index("Beside published") : text.index("Learning curves")]
+    assert "8.67" in beside and "8.54" in beside
+    assert "9.10" not in beside and "mgu" not in beside
+    assert "Beside published" not in render(fake())
+    assert "Beside published" not in render(fake(("mgu",), fingerprint=JSB))
+
+
+def test_a_folder_that_cannot_be_written_is_a_one_line_error(tmp_path: Path) -> None:
+    with pytest.raises(ReportError, match=r"cannot be written: No such file.*--out") as e:
+        write(fake(), tmp_path / "nowhere" / "report.html")
+    assert "\n" not in str(e.value)
