@@ -82,11 +82,10 @@ def _programs(draw: DrawFn, smooth: bool, sums: bool) -> Program:
         if s is states[0]:
             v = make.kept(v + (x if s.shape == x.shape else make.matrix("H", "I") @ x))
         equations.append(Named(prime(s.name), v))
-    added: list[Named] = []
-    for i in range(draw(st.integers(0, 2)) if sums else 0):
-        added.append(Named(f"total_{i}", make.total()))
+    many = draw(st.integers(0, 2)) if sums else 0
+    added = [Named(f"total_{i}", make.total()) for i in range(many)]
     outputs = draw(st.lists(st.sampled_from([q.name for q in equations]), min_size=1, max_size=3))
-    leaves = topological(q.value for q in (*equations, *added))
+    leaves = topological(q.value for q in (*added, *equations))
     inits = st.sampled_from((None, 1.0, -2.5, 1e-7, 3e22))
     return check(
         Program(
@@ -236,7 +235,7 @@ def _bound(v: Value, *of: tuple[float, float]) -> tuple[float, float]:
             return e, e * s
         case "softplus" | "sqrt", (a, s):
             return a + 1, s
-        case ("sigmoid" | "tanh" | "sin" | "cos"), (_, s):
+        case (("sigmoid" | "tanh" | "sin" | "cos"), (_, s)):
             return 1.0, s
         case _, (a, s), *_:
             return a, s
@@ -260,22 +259,34 @@ _EXTRA = (
     "state h : H",
     "sum dW = outer(h, x) + outer(h, x)",
 )
-_LINES = (*_EXTRA, *(q.text for name in catalogue() for q in cell(name).equations))
-_SPLIT = tuple(tuple(_TOKEN.findall(line)) for line in _LINES)
-_WORDS = tuple(sorted({t for line in _SPLIT for t in line})) + (
-    "(", ")", "=", "'", "^T", "ᵀ", ":", "#", "\n", "\t", "1e999", "0", "@", "Ω", "é", "\u200b", "\0",
-    "sum ", "init ", "output ", "W ", "x", "h'", "c", "norm(", "outer(", ", ", "-", "\r",
+_CELLS = tuple(tuple(q.text for q in cell(name).equations) for name in catalogue())
+
+
+def _split(lines: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(t for line in lines for t in (*_TOKEN.findall(line), "\n"))
+
+
+_CELLS_SPLIT = tuple(_split(lines) for lines in _CELLS)
+_EXTRA_SPLIT = tuple(_split((line,)) for line in _EXTRA)
+_USED = tuple(sorted({t for split in (*_CELLS_SPLIT, *_EXTRA_SPLIT) for t in split}))
+_ODD = (
+    "(", ")", "=", "'", "^T", "ᵀ", ":", "#", "\n", "\t", "1e999", "0", "@", "Ω", "é", "\u200b",
+    "\0", "sum ", "init ", "output ", "W ", "x", "h'", "c", "norm(", "outer(", ", ", "-", "\r",
 )  # fmt: skip
+_WORDS = _USED + _ODD
+_NAMES = tuple(w for w in _USED if w[0].isalpha() and len(w) < 4)
 _SMALL = st.integers(0, 2**16 - 1)
-_MUTATION = st.tuples(st.integers(0, 4), _SMALL, _SMALL)
+_CHANGES = st.lists(st.tuples(st.integers(0, 6), _SMALL, _SMALL), max_size=3)
 
 
 @st.composite
 def _mutated(draw: DrawFn) -> str:
-    chosen = draw(st.lists(st.integers(0, len(_SPLIT) - 1), min_size=1, max_size=8))
-    tokens = [t for i in chosen for t in (*_SPLIT[i], "\n")]
-    for kind, a, b in draw(st.lists(_MUTATION, max_size=4)):
-        at = a % len(tokens)
+    """A cell of the catalogue, perhaps with another line, and up to three changes."""
+    tokens = list(_CELLS_SPLIT[draw(_SMALL) % len(_CELLS_SPLIT)])
+    if extra := draw(_SMALL) % (2 * len(_EXTRA)):
+        tokens[:0] = _EXTRA_SPLIT[extra % len(_EXTRA)]
+    for kind, a, b in draw(_CHANGES):
+        at, other = a % len(tokens), b % len(tokens)
         match kind:
             case 0:
                 tokens[at] = ""
@@ -284,10 +295,13 @@ def _mutated(draw: DrawFn) -> str:
             case 2:
                 tokens[at] = _WORDS[b % len(_WORDS)]
             case 3:
-                other = b % len(tokens)
                 tokens[at], tokens[other] = tokens[other], tokens[at]
             case 4:
-                tokens[at] = tokens[b % len(tokens)]
+                tokens[at] = tokens[other]
+            case _:  # a name for a name leaves the line well formed
+                names = [i for i, t in enumerate(tokens) if t[:1].isalpha()]
+                if names:
+                    tokens[names[a % len(names)]] = _NAMES[b % len(_NAMES)]
     return "".join(tokens)
 
 

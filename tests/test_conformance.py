@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 from hypothesis import given
-from strategies import programs
 
 from cellwright.backends.registry import BACKENDS
 from cellwright.language import catalogue, cell
 from conformance import arguments, compare
+from strategies import programs
 
 SIZES = [(1, 1, 1, 1), (5, 3, 2, 4), (4, 2, 7, 5)]  # T, B, I, H
 

@@ -6,7 +6,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import programs
 from torch import Tensor
 
 from cellwright.backends import reference
@@ -15,6 +14,7 @@ from cellwright.language import program
 from cellwright.program.ops import TABLE, Value
 from cellwright.program.program import Program
 from conformance import arguments, relative_error
+from strategies import programs
 
 SIZES = {"I": 3, "H": 2}
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from strategies import FUZZED, texts
 
 from cellwright import cell
 from cellwright.language import Cell, CellError, parse, print_program, program
+from strategies import FUZZED, texts
 
 many = settings(
     max_examples=FUZZED,

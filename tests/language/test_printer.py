@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
-from strategies import programs
 
 from cellwright.language import catalogue, cell, print_program, program
 from cellwright.program.derivative import derivative
-from cellwright.program.ops import build, constant, input_, number, parameter, size_of, spread, state
+from cellwright.program.ops import (
+    build,
+    constant,
+    input_,
+    number,
+    parameter,
+    size_of,
+    spread,
+    state,
+)
 from cellwright.program.program import Constant, Named, Parameter, Program
+from strategies import programs
 
 
 def check(p: Program) -> None:
@@ -70,8 +79,8 @@ state h : H
 state c : I
 scalar alpha = 2.5
 const dt = 0.1
-matrix W : (H, I)
 matrix R : (H, H)
+matrix W : (H, I)
 vector b : H
 init b = -1e-07
 a = W (x - c) + R^T R h

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 from hypothesis import given
-from strategies import programs
 from torch import Tensor
 
 from cellwright.backends import reference
@@ -13,6 +12,7 @@ from cellwright.language import catalogue, cell
 from cellwright.program.derivative import derivative
 from cellwright.program.program import Program
 from conformance import arguments, relative_error
+from strategies import programs
 
 BOUND = 1e-10
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 from hypothesis import given
-from strategies import programs
 
 from cellwright.backends import reference
 from cellwright.language import catalogue, cell
@@ -14,6 +13,7 @@ from cellwright.program.ops import LEAVES
 from cellwright.program.program import Program
 from cellwright.schedule.phases import phases
 from conformance import arguments
+from strategies import programs
 
 
 @given(programs(smooth=False))

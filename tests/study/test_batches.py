@@ -70,13 +70,15 @@ def test_chorales_are_mixed_and_hardly_padded() -> None:
     frames = padded = 0
     together: list[set[tuple[int, int]]] = []
     for _ in range(3):
-        pairs = set()
+        pairs, longest = set(), []
         for batch in batches(train, 16, rng):
             frames += int(batch.lengths.sum())
             padded += batch.inputs.shape[0] * batch.inputs.shape[1]
             here = [names[s.astype(np.uint8).tobytes()] for s in sequences_in(batch)]
+            longest.append(len(batch.inputs))
             pairs |= {(a, b) for a in here for b in here if a < b}
         together.append(pairs)
+        assert longest != sorted(longest)
     assert frames == 3 * sum(len(sequence) - 1 for sequence in train)
     assert 1 - frames / padded < 0.15
     assert len(together[0] & together[1]) < 0.4 * len(together[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import warnings
+import zipfile
 from collections.abc import Hashable, Sequence
 from importlib.resources import files
 from math import log
@@ -298,6 +299,15 @@ def test_pickles_are_not_opened(tmp_path: Path) -> None:
 def test_other_files(tmp_path: Path, content: bytes, expected: str) -> None:
     (tmp_path / "x").write_bytes(content)
     assert complaint(tmp_path / "x").startswith(expected)
+
+
+def test_what_is_damaged_is_told_in_short(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", **ARRAYS)
+    with zipfile.ZipFile(tmp_path / "x.npz", "a") as archive, pytest.warns(UserWarning):
+        archive.writestr("train.npy", b"\x93NUMPY\x01\x00\xf6\x01" + b"a b " * 125 + b" \n")
+    told = complaint(tmp_path / "x.npz")
+    assert told.startswith("damaged (Cannot parse header: ")
+    assert len(told) < 130
 
 
 def test_wrong_names(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ BROKEN = {
     "no size": (element("<", 14, element("<", 6, bytes(8))), "without flags, size and name"),
     "a tag cut short": (matrix("<", (1, 1), bytes(8), 9) + b"\0\0\0", "breaks off"),
     "an element cut short": (matrix("<", (1, 1), bytes(8), 9)[:-1], "breaks off"),
-    "a small element of 5 bytes": (struct.pack("<2I", 5 << 16 | 1, 0), "breaks off"),
+    "a small element of 5 bytes": (struct.pack("<4I", 5 << 16 | 1, 0, 0, 0), "breaks off"),
     "no deflate": (element("<", 15, b"no deflate"), "incorrect header"),
     "deflate cut short": (element("<", 15, b"x\x9c\xed")[:12], "breaks off"),
 }

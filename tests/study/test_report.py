@@ -22,7 +22,7 @@ from cellwright.study.results import Comparison, Dataset, Environment, Epoch, Ru
 
 def fake_run(cell: str, seed: int, level: float, epochs: int = 40) -> Run:
     """Learning as it looks: a steep fall, a slow one, then overfitting."""
-    rng = random.Random(f"{ascii(cell)}{seed}")
+    rng = random.Random(f"{cell!a}{seed}")
     own = level + rng.gauss(0, 0.03)
 
     def loss(n: int, floor: float, overfit: float) -> float:
@@ -204,11 +204,23 @@ def test_figures_show_every_finite_run_and_nothing_else() -> None:
     assert "#ab00" not in text  # a stand-in colour that no variable replaced
 
 
+def test_a_diverged_run_is_in_no_curve() -> None:
+    comparison = partial()
+    elsewhere = tuple(Epoch(7.0, 7.0, 1.0) for _ in range(30))
+    runs = [replace(run, epochs=elsewhere) if run.stopped == "diverged" else run
+            for run in comparison.runs]  # fmt: skip
+    svgs = [
+        re.findall(r"<svg.*?</svg>", text, re.DOTALL)
+        for text in (rendered("partial"), render(replace(comparison, runs=tuple(runs))))
+    ]
+    assert len(svgs[0]) == 4 and svgs[0] == svgs[1]
+
+
 def test_an_interrupted_comparison_says_so() -> None:
     text = Page(rendered("partial")).text
     assert "6 of 20 runs are not finished" in text
     assert "goes on where this stopped" in text
-    assert "One run of gru diverged" in text
+    assert "Of gru 1 run diverged" in text
     assert "4 of 5" in text and "0 of 5" in text
     assert "diverged – –" not in text
     assert "not finished" not in Page(rendered("whole")).text
@@ -234,7 +246,9 @@ def test_hostile_text_stays_text() -> None:
     assert links == {"https://arxiv.org/abs/1412.3555", "https://a.example/x"}
 
 
-@pytest.mark.parametrize("name", ["a\udcff.cell", "日本.cell", "😀", "\x01", "x" * 300, ""])
+@pytest.mark.parametrize(
+    "name", ["a\udcff.cell", "日本.cell", "😀", "$\\frac$", "\x01", "x" * 300, ""]
+)
 @pytest.mark.filterwarnings("error")
 def test_a_file_may_have_any_name(name: str, tmp_path: Path) -> None:
     write(fake(("lstm", name)), tmp_path / "report.html")
@@ -264,6 +278,8 @@ def test_published_figures_stand_beside_the_same_data_only() -> None:
     assert "9.10" not in beside and "mgu" not in beside
     assert "Beside published" not in render(fake())
     assert "Beside published" not in render(fake(("mgu",), fingerprint=JSB))
+    own = {"lstm": parse("h' = tanh(W x + R h)", "lstm")}
+    assert "Beside published" not in render(fake(("lstm",), fingerprint=JSB), own)
 
 
 def test_a_folder_that_cannot_be_written_is_a_one_line_error(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def run(
     cut = phases(program)
     plan = _plans(program)
     plan.once(env, sizes)
-    for phase in plan:
+    for phase in (plan.before, plan.loop, plan.after):
         env |= phase.join(env)
     plan.before(env, sizes)
 
@@ -164,13 +164,16 @@ class _Steps:
 
 
 class _Plan:
-    """Values in an order in which they can run, matrices on one operand joined into one GEMM."""
+    """Values in an order in which they can run.
 
-    def __init__(self, values: Iterable[Value]) -> None:
+    `joined`: matrices on one operand are joined into one GEMM; `join` has to be called before.
+    """
+
+    def __init__(self, values: Iterable[Value], joined: bool) -> None:
         self.values = tuple(values)
         groups: dict[Value, list[Value]] = {}
         for v in self.values:
-            if v.op == "apply":
+            if joined and v.op == "apply":
                 groups.setdefault(v.args[1], []).append(v)
         self._groups = {group[0]: group for group in groups.values() if len(group) > 1}
         self._joined = {
@@ -210,7 +213,8 @@ class _Plans(NamedTuple):
 @lru_cache(maxsize=1024)
 def _plans(program: Program) -> _Plans:
     cut = phases(program)
-    return _Plans(*(_Plan(values) for values in (cut.once, cut.before, cut.loop, cut.after)))
+    by_step = (_Plan(values, joined=True) for values in (cut.before, cut.loop, cut.after))
+    return _Plans(_Plan(cut.once, joined=False), *by_step)
 
 
 def _sizes(values: Sequence[Value], tensors: Sequence[Tensor]) -> dict[str, int]:

@@ -6,6 +6,7 @@ reads; the second builds values, whose leaves now have shapes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -91,7 +92,7 @@ class _Elaboration:
         return self._program(named, sums, values)
 
     def _program(self, named: list[Named], sums: list[Named], values: dict[str, Value]) -> Program:
-        leaves = topological(n.value for n in (*named, *sums))
+        leaves = topological(n.value for n in (*sums, *named))
         for n in self.names.inits:
             if n not in {v.attr for v in leaves if v.op == "parameter" and len(v.shape) == 1}:
                 raise CellError(
@@ -271,6 +272,12 @@ class _Elaboration:
                 "Give what it sums a name, and read that.",
                 e,
             )
+        elif name == "x":
+            raise self._error(
+                "x is read, and is none of the inputs that are declared",
+                "Add a line: input x : I.",
+                e,
+            )
         elif name in STATE_LETTERS:
             raise self._error(
                 f"the state {name} is read, but no equation sets it",
@@ -357,7 +364,8 @@ class _Elaboration:
         """A `norm` learns a gain of its own, named after the equation it stands in."""
         assert isinstance(self.here.content, s.Equation)
         base = f"gain_{self.here.content.target.name}"
-        taken = {*self.names.places, *self.extents, *self.gains.values()}
+        written = " ".join(st.place.text for st in self.text.statements)
+        taken = {*re.findall(r"\w+", written), *self.gains.values()}
         name = next(n for i in range(1, 10**6) if (n := f"{base}_{i}") not in taken)
         self.gains[self.here.place.line, e.start] = name
         self.extents[name] = extent

@@ -80,6 +80,19 @@ _ACCEPTED = frozenset("+-−*⊙/(),=.0123456789") | frozenset(
 """Characters of the language: where one is refused it is in the wrong place, not a stray."""
 
 
+_DECLARATIONS = {
+    "init": "init b_f = 1, for a learned vector b_f",
+    "scalar": "scalar alpha = 0.5, or scalar alpha",
+    "const": "const dt = 0.1",
+    "output": "output h', or output y where y is set by an equation",
+    "input": "input x : I",
+    "state": "state h : H",
+    "vector": "vector b_f, p_f : H; a vector has a small first letter",
+    "matrix": "matrix W_f : (H, I); a matrix has a capital first letter",
+}
+"""How a line is written that starts with one of these words."""
+
+
 _PIECE = re.compile(r"[A-Za-zΑ-Ωα-ω][A-Za-zΑ-Ωα-ω0-9_]*['′]?|[0-9.]+(?:[eE][+-]?\d+)?|\S")
 
 
@@ -91,6 +104,13 @@ def misplaced(code: str, start: int, end: int, place: Place) -> CellError:
     found = match[0] if (match := _PIECE.match(code, start)) else ""
     if found:
         here = place.within(start, start + len(found))
+    words = list(_pieces(code))
+    if len(words) > 1 and words[0] in _DECLARATIONS and words[1][0].isalnum():
+        return CellError(
+            f"{found} is not expected after {last}" if found else "the line ends too early",
+            f"Write {_DECLARATIONS[words[0]]}.",
+            here,
+        )
     if "=" not in code:
         return CellError(
             "this is no equation",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from math import isinf
@@ -104,9 +105,15 @@ class _Build(Transformer[Token, Content]):
         node = Apply(matrix.start, argument.end, matrix=matrix, argument=argument)
         return _checked(node, argument)
 
-    def call(self, function: Name, *arguments: Expression) -> Call:
-        node = Call(function.start, arguments[-1].end, function=function, arguments=arguments)
-        return _checked(node, *arguments)
+    def bracketed(self, opening: Token, inside: Expression, closing: Token) -> Expression:
+        return replace(inside, start=_span(opening)[0], end=_span(closing)[1])
+
+    def call(self, function: Name, *parts: Expression | Token) -> Call:
+        *arguments, closing = parts
+        assert isinstance(closing, Token)
+        inside = tuple(a for a in arguments if not isinstance(a, Token))
+        node = Call(function.start, _span(closing)[1], function=function, arguments=inside)
+        return _checked(node, *inside)
 
     def signed(self, *parts: Token | Number) -> float:
         number = parts[-1]

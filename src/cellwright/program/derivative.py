@@ -160,7 +160,7 @@ def derivative(p: Program) -> Derivative:
     backward = Program(
         inputs=(*outputs, *streams.values()),
         states=tuple(states),
-        parameters=_parameters((*named, *streams_out, *next_states, *sums)),
+        parameters=_parameters((*sums, *named, *streams_out, *next_states)),
         constants=tuple(c for c in p.constants if constant(c.name) in leaves),
         equations=(*named, *streams_out, *next_states),
         outputs=tuple(e.name for e in streams_out),

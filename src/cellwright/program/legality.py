@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from cellwright.program.ops import LEAVES, TABLE, ShapeError, sizes_in
+from cellwright.program.ops import LEAVES, TABLE, ShapeError, constant, sizes_in
 from cellwright.program.program import Program, prime
 
 __all__ = ["RULES", "IllegalProgramError", "check"]
@@ -49,6 +49,14 @@ def _declared(p: Program) -> Iterator[str]:
             yield f"{v!r} is not declared"
         if v.op == "constant" and v.attr not in constants:
             yield f"{v!r} is not declared"
+
+
+def _read(p: Program) -> Iterator[str]:
+    order = [v for v in p.values if v.op == "parameter"]
+    yield from (f"{q.name} is never read" for q in p.parameters if q.value not in order)
+    yield from (f"{c.name} is never read" for c in p.constants if constant(c.name) not in p.values)
+    if order != [q.value for q in p.parameters]:
+        yield f"{[q.name for q in p.parameters]} are read as {[v.name for v in order]}"
 
 
 def _names(p: Program) -> Iterator[str]:
@@ -105,6 +113,7 @@ RULES: tuple[tuple[str, Callable[[Program], Iterator[str]]], ...] = (
     ("every operation is a row of the table, with its number of arguments", _operations),
     ("every shape follows from the arguments' shapes", _shapes),
     ("every leaf is declared", _declared),
+    ("every parameter and constant is read, parameters in the order of `values`", _read),
     ("a name is set once", _names),
     ("every state has a new value, of its own shape", _states),
     ("every output is an equation", _outputs),

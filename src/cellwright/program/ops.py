@@ -299,6 +299,11 @@ def _larger(g: Value, a: Value, b: Value) -> Value:
     return g * (0.5 * (1 + build("sign", a - b)))
 
 
+def _applied(m: Value, x: Value) -> Value:
+    """`m @ x`; of a sum of matrices each one by itself, as a step has no sums of matrices."""
+    return _applied(m.args[0], x) + _applied(m.args[1], x) if m.op == "add" else m @ x
+
+
 # fmt: off
 TABLE: Mapping[str, Operation] = _rows(
     Operation(
@@ -362,7 +367,8 @@ TABLE: Mapping[str, Operation] = _rows(
               lambda g, y, m: (g.T,), shape=_transpose, function=False),
     Operation("outer", "the outer product of two vectors, a matrix; only sums take it",
               lambda t, a, b: a.unsqueeze(-1) * b.unsqueeze(-2),
-              lambda g, y, a, b: (g @ b, g.T @ a), 2, shape=_outer, function=False),
+              lambda g, y, a, b: (_applied(g, b), _applied(g.T, a)),
+              2, shape=_outer, function=False),
 )
 # fmt: on
 

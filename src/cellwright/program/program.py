@@ -94,8 +94,12 @@ class Program:
 
     @property
     def roots(self) -> tuple[Value, ...]:
-        """Everything the program computes."""
-        return tuple(e.value for e in self.equations) + tuple(s.value for s in self.sums)
+        """Everything the program computes.
+
+        Sums come first, so that an equation more at the end, for a value that is there already,
+        leaves the order of `values` and of the parameters as it is.
+        """
+        return tuple(s.value for s in self.sums) + tuple(e.value for e in self.equations)
 
     @cached_property
     def values(self) -> tuple[Value, ...]:

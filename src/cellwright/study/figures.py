@@ -55,6 +55,8 @@ _STYLE: Final[dict[Any, Any]] = {  # matplotlib 3.11 has a type for the keys, 3.
     "xtick.major.size": 0,
     "ytick.major.size": 0,
 }
+_STEPS: Final = (1, 2, 2.5, 5, 10)
+"""Between ticks: what a reader counts in."""
 _LETTER = 8
 """Estimated width of a letter in CSS pixels: the font is the reader's, so it cannot be measured."""
 
@@ -93,7 +95,7 @@ def dots(rows: Sequence[Dots], baseline: str, width: int, label: str) -> str:
                               (height - 62) / height))  # fmt: skip
         low, high = _range(rows)
         ax.set(xlim=(low, high), ylim=(len(rows) - 0.35, -0.5), yticks=[])
-        ax.xaxis.set_major_locator(MaxNLocator(7 if width == WIDE else 4))
+        ax.xaxis.set_major_locator(MaxNLocator(7 if width == WIDE else 4, steps=_STEPS))
         ax.grid(axis="x")
         ax.set_axisbelow(True)
         ax.set_xlabel(f"{'test loss, ' if width == WIDE else ''}nats a frame (← lower is better)",
@@ -134,8 +136,8 @@ def _range(rows: Sequence[Dots]) -> tuple[float, float]:
     low, high = min(values), max(values)
     room = max(high - low, 0.02)
     ends = [end for row in rows if row.interval for end in row.interval]
-    left = max(min([low, *ends]), low - 0.5 * room)
-    right = min(max([high, *ends]), high + 0.5 * room)
+    left = max(min([low, *ends]), low - 1.5 * room)
+    right = min(max([high, *ends]), high + 1.5 * room)
     return left - 0.05 * room, right + 0.05 * room
 
 
@@ -161,7 +163,7 @@ def curves(lines: Sequence[Curve], width: int, label: str) -> str:
             ax.xaxis.set_major_locator(
                 MaxNLocator(6 if wide else 4, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
             )
-            ax.yaxis.set_major_locator(MaxNLocator(6))
+            ax.yaxis.set_major_locator(MaxNLocator(6, steps=_STEPS))
             ax.grid(axis="y")
             ax.set_axisbelow(True)
             ends = {line: end for line in lines if (end := _curve(ax, line, title)) is not None}
@@ -288,7 +290,7 @@ def _svg(figure: Figure, name: str, label: str) -> str:
     buffer = io.StringIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph", UserWarning)  # the reader's fonts count
-        figure.savefig(buffer, format="svg", transparent=True, metadata={})
+        figure.savefig(buffer, format="svg", transparent=True)
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     for pattern, instead in _CLEANED:

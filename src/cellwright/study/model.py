@@ -26,7 +26,7 @@ class NextFrame(nn.Module):
         self.readout = nn.Linear(output_size(cell, keys, hidden_size), keys)
 
     def start_from(self, frequencies: Tensor) -> None:
-        """Begin with what is known without learning: how often each key sounds, `(K,)` in (0, 1)."""
+        """Begin with what needs no learning: how often each key sounds, `(K,)` in (0, 1)."""
         with torch.no_grad():
             self.readout.bias.copy_(torch.logit(frequencies))
 

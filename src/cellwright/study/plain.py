@@ -39,7 +39,7 @@ def decode(kind: type[Data], value: object) -> Data:
 
 
 def _decode(kind: Any, value: Any) -> Any:
-    if is_dataclass(kind):
+    if isinstance(kind, type) and is_dataclass(kind):
         hints = get_type_hints(kind)
         if not isinstance(value, dict) or set(value) != set(hints):
             raise _wrong(kind, value)

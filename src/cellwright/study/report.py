@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from math import isfinite
@@ -17,9 +17,10 @@ from cellwright.errors import CellwrightError
 from cellwright.language import Cell, CellError, cell
 from cellwright.language.difference import Row, difference
 from cellwright.study.figures import NARROW, WIDE, Curve, Dots, colour_of, curves, dots
-from cellwright.study.published import published
+from cellwright.study.published import Published, published
 from cellwright.study.results import Comparison, Run
 from cellwright.study.verdict import Standing, rank, sentences
+from cellwright.study.words import duration, loss
 
 __all__ = ["ReportError", "render", "write"]
 
@@ -55,7 +56,7 @@ def render(comparison: Comparison, cells: Mapping[str, Cell] | None = None) -> s
         comparison=comparison,
         settings=settings,
         dataset=dataset,
-        trivial=[(_BASELINES.get(name, name), loss) for name, loss in dataset.baselines.items()],
+        trivial=[(_BASELINES.get(name, name), nats) for name, nats in dataset.baselines.items()],
         environment=comparison.environment,
         style=Markup(_file("report.css")),
         headline=_headline(standings, settings.baseline),
@@ -64,8 +65,7 @@ def render(comparison: Comparison, cells: Mapping[str, Cell] | None = None) -> s
         standings=standings,
         per_sequence={name: _per_sequence(comparison.of(name)) for name in settings.cells},
         figures=_figures(comparison, standings, styles),
-        published=[paper for paper in published(dataset.fingerprint)
-                   if any(s.cell in paper.test for s in standings)],
+        published=_published(dataset.fingerprint, found),
         cards=[_card(name, found, comparison) for name in styles],
         baseline_known=found.get(settings.baseline) is not None,
         anchors={name: f"cell-{i}" for name, i in styles.items()},
@@ -94,6 +94,15 @@ def _card(name: str, cells: Mapping[str, Cell | None], comparison: Comparison) -
     baseline = cells.get(comparison.settings.baseline)
     rows = difference(this, baseline or this) if this else ()
     return Card(name, this, rows, comparison.of(name))
+
+
+def _published(fingerprint: str, cells: Mapping[str, Cell | None]) -> list[Published]:
+    """What papers report of these cells: of the catalogue's, not of a file with the same name."""
+    known = {name for name, this in cells.items()
+             if this and (of := _cell(name)) and of.text == this.text}  # fmt: skip
+    papers = [replace(paper, test={name: paper.test[name] for name in paper.test if name in known})
+              for paper in published(fingerprint)]  # fmt: skip
+    return [paper for paper in papers if paper.test]
 
 
 def _baseline_first(comparison: Comparison) -> list[str]:
@@ -190,13 +199,6 @@ def _per_sequence(runs: Sequence[Run]) -> float | None:
     return sum(losses) / len(losses) if losses else None
 
 
-def _loss(value: float | None) -> str:
-    """Nats to three decimals, which is what seeds differ by; a dash where there is none."""
-    if value is None:
-        return "–"
-    return f"{value:.3f}" if isfinite(value) else "diverged"
-
-
 def _signed(value: float | None) -> str:
     return "–" if value is None else f"{value:+.3f}".replace("-", "−")
 
@@ -205,13 +207,6 @@ def _p(value: float | None) -> str:
     if value is None:
         return "–"
     return "< 0.001" if value < 0.001 else f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes >= 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{minutes} min {rest} s" if minutes else f"{seconds:.2g} s"
 
 
 def _plural(count: int, one: str, many: str | None = None) -> str:
@@ -260,7 +255,7 @@ def _linked(text: str) -> Markup:
 def _template() -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True,
                               lstrip_blocks=True)  # fmt: skip
-    environment.filters |= {"loss": _loss, "signed": _signed, "p": _p, "duration": _duration,
+    environment.filters |= {"loss": loss, "signed": _signed, "p": _p, "duration": duration,
                             "linked": _linked, "words": _words,
                             "breakable": _breakable, "prose": _prose}  # fmt: skip
     environment.globals |= {"plural": _plural}

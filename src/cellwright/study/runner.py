@@ -5,8 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
@@ -76,7 +76,7 @@ def run(
     workers: int,
     seconds: float | None,
     stopping: Callable[[], bool],
-) -> Iterator[Event]:
+) -> Generator[Event]:
     """Do all jobs, in order, `workers` at a time, and say what happens.
 
     Each run ends with the last epoch that fits into `seconds`. Once `stopping()` is true, or when
@@ -111,9 +111,7 @@ def run(
 class _Worker:
     """A process, and the job it has."""
 
-    def __init__(
-        self, job: Job, music: Music, settings: Settings, seconds: float | None
-    ) -> None:
+    def __init__(self, job: Job, music: Music, settings: Settings, seconds: float | None) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(
@@ -143,7 +141,7 @@ class _Worker:
             if not self.ready:
                 raise RunnerError(
                     f"a worker process ended as it started ({self._ending()}). If this is a "
-                    "script, call compare below `if __name__ == \"__main__\":`"
+                    'script, call compare below `if __name__ == "__main__":`'
                 ) from None
             yield Failed(self.job, f"its worker process ended ({self._ending()})")
             return

@@ -43,7 +43,7 @@ def interval(values: Sequence[float]) -> tuple[float, float] | None:
 
 
 def contrast(a: Sequence[float], b: Sequence[float]) -> Contrast | None:
-    """Welch's test of `a` against `b`, which need not vary alike; None where one has fewer than two.
+    """Welch's test of `a` against `b`, which need not vary alike; None below two values in either.
 
     Groups without any variation are certain: p is 1 where their means are equal, else 0.
 

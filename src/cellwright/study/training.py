@@ -169,6 +169,4 @@ def _evaluate(model: NextFrame, sequences: Sequence[Frames]) -> _Losses:
             summed.append(nats(logits, batch.targets, batch.lengths))
             lengths.append(batch.lengths)
     losses, frames = torch.cat(summed).double(), torch.cat(lengths)
-    return _Losses(
-        float(losses.sum() / frames.sum()), float((losses / frames).mean())
-    )
+    return _Losses(float(losses.sum() / frames.sum()), float((losses / frames).mean()))

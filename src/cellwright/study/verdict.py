@@ -120,13 +120,11 @@ def _caveats(comparison: Comparison, standings: Sequence[Standing]) -> list[str]
         found.append(f"This is a partial result: {missing} of {total} runs are not finished.")
     if comparison.settings.seeds == 1:
         found.append("One seed cannot tell cells apart; --seeds 5 can.")
-    for s in standings:
-        if s.diverged and s.losses:
-            found.append(
-                f"{_runs(s.diverged)} of {s.cell} diverged and are left out, which flatters it."
-                if s.diverged > 1
-                else f"One run of {s.cell} diverged and is left out, which flatters it."
-            )
+    found += [
+        f"Of {s.cell} {_runs(s.diverged)} diverged: left out of every figure, which flatters it."
+        for s in standings
+        if s.diverged and s.losses
+    ]
     cut = [run for run in comparison.runs if run.stopped == "time"]
     if cut:
         found.append(

@@ -47,7 +47,7 @@ def work(
 
     torch.set_num_threads(1)
 
-    def forward(message: Warning | str, *_: Any) -> None:
+    def forward(message: Warning | str, *_: Any, **__: Any) -> None:
         connection.send(Warned(str(message)))
 
     warnings.showwarning = forward

@@ -1,0 +1,291 @@
+"""The main job: train cells side by side on real data, and say which was better and how sure."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from math import ceil, isfinite
+from pathlib import Path
+from typing import TypeAlias
+
+from rich.console import Console
+
+from cellwright.errors import CellwrightError
+from cellwright.language import Cell
+from cellwright.language import cell as find_cell
+from cellwright.study.data import load
+from cellwright.study.environment import Stopwatch, cores
+from cellwright.study.jobs import Job, jobs
+from cellwright.study.music import Music
+from cellwright.study.progress import display
+from cellwright.study.results import Comparison, Run, Settings
+from cellwright.study.runner import Finished, Noted, run
+from cellwright.study.sizes import hidden_size_for, learned_values
+from cellwright.study.store import Store
+from cellwright.study.summary import summarise
+
+__all__ = ["DEFAULT_CELLS", "OptionError", "Plan", "carry_out", "compare"]
+
+DEFAULT_CELLS = ("lstm", "peephole_lstm", "coupled_lstm", "gru")
+
+Which: TypeAlias = str | os.PathLike[str] | Cell
+
+
+class OptionError(CellwrightError):
+    """An option of `compare` is out of range, or contradicts another one."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A comparison that can be carried out."""
+
+    cells: tuple[Cell, ...]
+    music: Music
+    settings: Settings
+    workers: int
+    command: str
+    """What repeats it."""
+
+
+def compare(
+    data: str | os.PathLike[str] | None = None,
+    cells: str | Sequence[Which] = DEFAULT_CELLS,
+    parameters: int = 20_000,
+    seeds: int = 5,
+    minutes: float | None = None,
+    out: str | os.PathLike[str] = "compare",
+    baseline: Which | None = None,
+    workers: int | None = None,
+    console: Console | None = None,
+) -> Comparison:
+    """Train every cell from every seed with the same parameter budget, and compare test losses.
+
+    Args:
+        data: a file of sequences (`study.data.load` says which); without one, Bach chorales.
+        cells: names of the catalogue, `.cell` files or Cells; or names and files with commas.
+        parameters: learned values of a whole model at the most; hidden sizes follow from it.
+        seeds: runs a cell, from seed 0.
+        minutes: of training in all, shared out evenly over runs.
+        out: the folder for `report.html`, `results.json` and a file for each finished run, which
+            the same call goes on from.
+        baseline: the cell that the others are tested against; the first one by default.
+        workers: processes, each with one thread; by default as many as there are cores.
+        console: where progress and the ranking are printed.
+
+    Ctrl-C, or SIGTERM, ends the training at once; the comparison returned is then of the runs that
+    are finished, and its `complete` is False.
+
+    Raises:
+        CellwrightError: an option, a cell, the data or the folder cannot be used. Nothing has
+            been trained then.
+    """
+    chosen = _chosen(cells)
+    against = _baseline(baseline, chosen)
+    _at_least_one("seeds", seeds)
+    _at_least_one("parameters", parameters)
+    if minutes is not None and not (minutes > 0 and isfinite(minutes)):
+        raise OptionError(f"--minutes must be more than 0, got {minutes:g}")
+    workers = cores() if workers is None else _at_least_one("workers", workers)
+    settings = Settings(
+        cells=tuple(c.name for c in chosen),
+        baseline=against.name,
+        parameters=parameters,
+        seeds=seeds,
+        epochs=60,
+        patience=5,
+        minutes=minutes,
+        batch_size=8,
+        learning_rate=0.02,
+        clip_norm=1.0,
+        dropout=0.2,
+        averaging=0.99,
+    )
+    command = _command(data, cells, settings, out, baseline)
+    plan = Plan(chosen, load(data), settings, workers, command)
+    return carry_out(plan, Path(out), console or Console(highlight=False))
+
+
+def carry_out(plan: Plan, out: Path, console: Console) -> Comparison:
+    """Do what is left to do of a plan, and write results.json and report.html.
+
+    Raises CellwrightError as `compare` does.
+    """
+    from cellwright.study import report  # late: figures take a second to import
+
+    watch = Stopwatch()
+    settings, keys = plan.settings, plan.music.keys
+    dataset = plan.music.summary()
+    # The cell that needs most first: its error names a budget that is enough for all.
+    for cell in sorted(plan.cells, key=lambda c: -learned_values(c, keys, 1)):
+        hidden_size_for(cell, settings.parameters, keys)
+    todo = jobs(plan.cells, settings, dataset.fingerprint, keys)
+    store = Store(out)
+    kept = store.load(todo, settings.minutes)
+    runs = dict(kept.runs)
+
+    _say(console, _heading(plan))
+    for note in kept.notes:
+        _say(console, note)
+    if runs:
+        _say(console, f"{len(runs)} of {len(todo)} runs are finished already, in {store.runs}.")
+    interrupted = _train(plan, [job for job in todo if job not in runs], runs, todo, store, console)
+
+    comparison = Comparison(
+        settings=settings,
+        dataset=dataset,
+        environment=watch.environment(plan.workers, plan.command),
+        runs=tuple(runs[job] for job in todo if job in runs),
+    )
+    if interrupted:
+        _say(
+            console,
+            f"Stopped. {len(runs)} of {len(todo)} finished runs are kept in {store.runs}; "
+            "the same command goes on.",
+        )
+    if not runs:
+        return comparison
+    store.save_comparison(comparison)
+    report.write(comparison, store.report, {cell.name: cell for cell in plan.cells})
+    summarise(comparison, console)
+    _say(console, f"Report: {store.report}")
+    return comparison
+
+
+def _train(
+    plan: Plan,
+    left: Sequence[Job],
+    runs: dict[Job, Run],
+    todo: Sequence[Job],
+    store: Store,
+    console: Console,
+) -> bool:
+    """Train the jobs that are left, adding to `runs`; whether somebody stopped it."""
+    settings, keys = plan.settings, plan.music.keys
+    workers = min(plan.workers, len(left))
+    sizes = {}
+    for cell in plan.cells:
+        hidden = hidden_size_for(cell, settings.parameters, keys)
+        sizes[cell.name] = hidden, learned_values(cell, keys, hidden)
+    noted: set[str] = set()
+    with (
+        _stoppable() as stopping,
+        display(console, todo, sizes, runs, workers) as board,
+        closing(
+            run(left, plan.music, settings, workers, _share(plan, len(todo)), stopping)
+        ) as events,
+    ):
+        for event in events:
+            if isinstance(event, Finished):
+                store.save(event.job, event.run, settings.minutes)
+                runs[event.job] = event.run
+            if isinstance(event, Noted) and event.text in noted:
+                continue  # from another worker
+            if isinstance(event, Noted):
+                noted.add(event.text)
+            board.show(event)
+        return stopping()
+
+
+def _share(plan: Plan, total: int) -> float | None:
+    """Seconds for one run, the same however many are left after an interruption."""
+    if plan.settings.minutes is None:
+        return None
+    return plan.settings.minutes * 60 / ceil(total / plan.workers)
+
+
+@contextmanager
+def _stoppable() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C and SIGTERM only ask for an end in here: nothing is cut off halfway."""
+    asked: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # where signals do not arrive
+        yield lambda: False
+        return
+    before = {
+        number: signal.signal(number, lambda received, _: asked.append(received))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+# --- options ------------------------------------------------------------------------------------
+
+
+def _chosen(cells: str | Sequence[Which]) -> tuple[Cell, ...]:
+    which = [name.strip() for name in cells.split(",")] if isinstance(cells, str) else cells
+    chosen = tuple(find_cell(one) for one in which)
+    if not chosen:
+        raise OptionError("--cells is empty: name at least one cell; `cellwright list` has them")
+    names = [c.name for c in chosen]
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            first = which[names.index(name)]
+            same = chosen[i].text == chosen[names.index(name)].text
+            remedy = "name it once" if same else "rename one of the files"
+            raise OptionError(f"--cells has {name} twice ({first} and {which[i]}): {remedy}")
+    return chosen
+
+
+def _baseline(baseline: Which | None, chosen: Sequence[Cell]) -> Cell:
+    if baseline is None:
+        return chosen[0]
+    found = find_cell(baseline)
+    if found.name not in [c.name for c in chosen]:
+        names = ", ".join(c.name for c in chosen)
+        raise OptionError(
+            f"--baseline {found.name} is not one of the cells compared, {names}: add it to --cells"
+        )
+    return found
+
+
+def _at_least_one(option: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise OptionError(f"--{option} must be a whole number of at least 1, got {value}")
+    return value
+
+
+# --- words --------------------------------------------------------------------------------------
+
+
+def _command(
+    data: str | os.PathLike[str] | None,
+    cells: str | Sequence[Which],
+    settings: Settings,
+    out: str | os.PathLike[str],
+    baseline: Which | None,
+) -> str:
+    if not isinstance(cells, str):
+        cells = ",".join(map(_name, cells))
+    words = ["cellwright", "compare", *([] if data is None else [os.fspath(data)])]
+    words += ["--cells", cells, "--parameters", str(settings.parameters)]
+    words += ["--seeds", str(settings.seeds)]
+    words += [] if settings.minutes is None else ["--minutes", f"{settings.minutes:g}"]
+    words += [] if baseline is None else ["--baseline", _name(baseline)]
+    return shlex.join([*words, "--out", os.fspath(out)])
+
+
+def _name(which: Which) -> str:
+    return which.name if isinstance(which, Cell) else os.fspath(which)
+
+
+def _heading(plan: Plan) -> str:
+    settings, music = plan.settings, plan.music
+    sequences = len(music.train), len(music.valid), len(music.test)
+    seeds = "1 seed" if settings.seeds == 1 else f"{settings.seeds} seeds each"
+    cells = "1 cell" if len(plan.cells) == 1 else f"{len(plan.cells)} cells"
+    return (
+        f"{music.name}: {sequences[0]}/{sequences[1]}/{sequences[2]} sequences to train on, "
+        f"validate and test; {cells}, {seeds}, at most {settings.parameters:,} parameters."
+    )
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=not console.is_terminal)

@@ -1,0 +1,280 @@
+"""Every mistake a person makes has an error that says where, what was found and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from cellwright import cell
+from cellwright.language import CellError, parse
+from cellwright.language.errors import Place
+
+
+class Mistake(NamedTuple):
+    text: str
+    line: int
+    under: str
+    """What the carets stand under; a single space for one past the end of the line."""
+    message: str
+    remedy: str
+
+
+LSTM = """\
+i  = σ(W_i x + R_i h + b_i)
+f  = σ(W_f x + R_f h + b_f)
+z  = tanh(W_z x + R_z h + b_z)
+c' = f * c + i * z
+h' = tanh(c')
+"""
+PEEPHOLE = LSTM.replace("f  = σ(W_f x", "f  = σ(p_f * c' + W_f x")
+NESTED = "h' = " + "(x + " * 120 + "x" + ")" * 120
+SIGNS = "h' = " + "-" * 120 + "x"
+CHAIN = "h' = W x" + " + h" * 150
+
+MISTAKES = {
+    # functions
+    "unknown function": Mistake("h' = sigmod(W x)", 1, "sigmod", "unknown function sigmod", "Did you mean sigmoid?"),
+    "unknown function, nothing near": Mistake("h' = quux(W x)", 1, "quux", "unknown function quux", "Functions are abs, cos, exp"),
+    "a value as a function": Mistake("a = W x\nh' = a(h)", 2, "a", "a is no function", "a * (h); a matrix has a capital first letter: A (h)"),
+    "a vector as a function": Mistake("h' = p_i(W x)", 1, "p_i", "p_i is no function", "p_i * (W x)"),
+    "a function alone": Mistake("h' = tanh * W x", 1, "tanh", "tanh is a function and stands alone", "tanh(h)"),
+    "too few arguments": Mistake("h' = max(W x)", 1, "max(W x)", "max takes 2 arguments, got 1", "Write max(a, b)"),
+    "too many arguments": Mistake("h' = tanh(W x, h)", 1, "tanh(W x, h)", "tanh takes 1 argument, got 2", "Write tanh(a)"),
+    "arguments of a form": Mistake("h' = W x + norm(h, h)", 1, "norm(h, h)", "norm takes 1 argument, got 2", "Write norm(v)"),
+    "a form on a number": Mistake("h' = W x + h * norm(2)", 1, "2", "norm takes a vector, and this is a single number", "norm(v)"),
+    "no size": Mistake("h' = W x + h / size(h)", 1, "h", "a size is expected here", "H or I"),
+    "unknown size": Mistake("h' = W x + h / size(Q)", 1, "Q", "nothing here has the size Q", "H for the size of the states"),
+    "spread of a vector": Mistake("h' = W x + spread(h, H)", 1, "h", "and this is a vector", "Write spread(v, H)"),
+    "outer in a cell": Mistake("h' = W x + outer(h, x)", 1, "outer(h, x)", "outer makes a matrix", "Only sum takes a matrix"),
+    "a call that takes nothing": Mistake("h' = tanh()", 1, ")", ") is not expected after (", "a value is expected"),
+    # names
+    "read before it is set": Mistake("h' = tanh(W x + a)\na = R h", 1, "a", "a is read before it is set", "a is set on line 2. Move this equation below line 2."),
+    "new state read before it is set": Mistake(PEEPHOLE.replace("f * c + i", "c + i"), 2, "c'", "c' is read before it is set", "c' is set on line 4. Write c for the value from the step before, or move this equation below line 4."),
+    "state never set": Mistake("h' = tanh(W x + c)", 1, "c", "the state c is read, but no equation sets it", "Add an equation c' = …"),
+    "new state never set": Mistake("h' = tanh(W x + c')", 1, "c'", "c' is read, but no equation sets it", "Add an equation c' = …, or write c."),
+    "declared state never set": Mistake("state s : H\nh' = W x + s", 1, "s", "the state s is never set", "Add an equation for s'"),
+    "two definitions": Mistake("a = W x\nb = h\na = h\nh' = a + b", 3, "a", "a is set a second time", "Line 1 sets it already"),
+    "two definitions of a state": Mistake("h' = W x\nh' = h", 2, "h'", "h' is set a second time", "Line 1 sets it already"),
+    "a value and a state": Mistake("h = W x\nh' = h", 1, "h", "h is set both as a value and as a state", "h'"),
+    "defined by itself": Mistake("a = a + W x\nh' = a", 1, "a", "a is defined by itself", "a' = …"),
+    "state defined by itself": Mistake("h' = W x + h'", 1, "h'", "h' is defined by itself", "Write h for the value from the step before."),
+    "cycle": Mistake("a = W x + b\nb = d + h\nd = a\nh' = b", 1, "b", "a cycle: a → b → d → a", "Break it"),
+    "cycle through a new state": Mistake(PEEPHOLE, 2, "c'", "a cycle: f → c' → f", "Write c for the value from the step before."),
+    "x is set": Mistake("x = W h\nh' = x", 1, "x", "x is the input", "another name"),
+    "x is a state": Mistake("x' = W x", 1, "x'", "x is the input", "another name"),
+    "a function's name is set": Mistake("max = W x\nh' = max", 1, "max", "max is the name of a function", "another name"),
+    "another spelling of a function is set": Mistake("σ = W x\nh' = h", 1, "σ", "σ is the name of a function", "another name"),
+    "a form's name is set": Mistake("norm = W x\nh' = h", 1, "norm", "norm is the name of a function", "another name"),
+    "a function's name as a state": Mistake("tanh' = W x", 1, "tanh'", "tanh' is the name of a function", "another name"),
+    "a function's name is declared": Mistake("scalar exp = 1\nh' = W x", 1, "exp", "exp is the name of a function", "another name"),
+    # shapes
+    "a matrix as a vector": Mistake("h' = W x + B", 1, "B", "B is a matrix and stands alone", "a small first letter: b"),
+    "a transposed matrix as a vector": Mistake("h' = W x * R^T", 1, "R^T", "R is a matrix and stands alone", "Apply it to a vector"),
+    "a vector as a matrix": Mistake("h' = w x + h", 1, "x", "two values side by side: w x", "or W x if w is a matrix"),
+    "a vector as a matrix on brackets": Mistake("h' = W x + r (h)", 1, "r", "r is no function", "a matrix has a capital first letter: R (h)"),
+    "a matrix on a number": Mistake("h' = W x + R 2", 1, "2", "a matrix is applied to a single number", "multiply a vector"),
+    "a matrix on a learned scalar": Mistake("scalar alpha\nh' = W x + R alpha", 2, "alpha", "a matrix is applied to a single number", "a * h"),
+    "a declared vector applied": Mistake("vector W : H\nh' = W x", 1, "W", "W is not expected after vector", "a vector has a small first letter"),
+    "mixed sizes": Mistake("vector b : Q\nh' = W x + h + b", 2, "W x + h + b", "the two sides of + would need H and Q to be equal", "with a matrix"),
+    "mixed sizes in arguments": Mistake("vector b : Q\nh' = W x + max(h, b)", 2, "max(h, b)", "its arguments would need H and Q to be equal", "with a matrix"),
+    "mixed sizes under a matrix": Mistake("matrix R : (H, Q)\nh' = W x + R h", 2, "h", "what R is applied to would need H and Q", "with a matrix"),
+    "mixed sizes of a state": Mistake("state h : Q\nvector b : P\nh' = b + W x", 3, "b + W x", "the new value of h would need P and Q", "with a matrix"),
+    "a size of neither": Mistake("vector b : Q\nh' = W x + R b", 2, "h' = W x + R b", "unknown size Q", "I, the input size, and H, the hidden size"),
+    "a scalar as output": Mistake("h' = W x\ny = sum(h)\noutput y", 3, "output y", "y is a single number", "sets a vector"),
+    # the shape of a line
+    "bracket not closed": Mistake("h' = tanh(W x + (R h + b)", 1, "(", "this bracket is never closed", "Close it with )"),
+    "bracket closes none": Mistake("h' = tanh(W x)) + b", 1, ")", "this bracket closes none", "Remove it"),
+    "stray character": Mistake("h' = W x ? h", 1, "?", "'?' means nothing here", "Remove it"),
+    "power": Mistake("h' = W x ^ 2", 1, "^", "'^' means nothing here", "write v * v"),
+    "at": Mistake("h' = W @ x", 1, "@", "'@' means nothing here", "without a sign: W x"),
+    "cross": Mistake("h' = W x × h", 1, "×", "'×' means nothing here", "Write * for the elementwise product"),
+    "square bracket": Mistake("h' = tanh[W x]", 1, "[", "'[' means nothing here", "round brackets"),
+    "comparison": Mistake("h' = W x * (h > 0)", 1, ">", "'>' means nothing here", "step(a - b)"),
+    "semicolon": Mistake("a = W x; h' = a", 1, ";", "';' means nothing here", "one equation a line"),
+    "a second prime": Mistake("h'' = W x", 1, "'", "means nothing here", "There is only one"),
+    "a letter of no name": Mistake("h' = W x + é", 1, "é", "'é' means nothing here", "Latin or Greek"),
+    "a character that cannot be seen": Mistake("h' = W x +\u200b h", 1, " ", "the character U+200B means nothing here", "Remove it"),
+    "a name that starts with _": Mistake("h' = W x + _b", 1, "_", "'_' means nothing here", "starts with a letter"),
+    "juxtaposition": Mistake("h' = W x + f c", 1, "c", "two values side by side: f c", "f * c for the elementwise product, or F c"),
+    "juxtaposition of a number": Mistake("h' = W x + 2 h", 1, "h", "two values side by side: 2 h", "2 * h"),
+    "juxtaposition of a bracket": Mistake("h' = (1 - h) W x", 1, "W", "two values side by side: ) W", "* W"),
+    "juxtaposition of a new state": Mistake("c' = W x\nh' = c' c", 2, "c", "two values side by side: c' c", "c' * c"),
+    "end of line": Mistake("h' = W x +", 1, " ", "the equation ends too early", "After + a value is expected"),
+    "nothing after =": Mistake("h' =", 1, " ", "the equation ends too early", "After = a value is expected"),
+    "end of line before a caption": Mistake("h' = W x *   # the end", 1, " ", "the equation ends too early", "After * a value"),
+    "two signs": Mistake("h' = W x + * h", 1, "*", "* is not expected after +", "a value is expected"),
+    "no equation": Mistake("just some words", 1, "just some words", "this is no equation", "name = expression"),
+    "two equals": Mistake("a = h = W x", 1, "=", "a second = in one line", "one equation a line"),
+    "no name on the left": Mistake("= W x", 1, "=", "= is not expected before the =", "one name"),
+    "an expression on the left": Mistake("a + b = W x", 1, "+", "+ is not expected before the =", "one name: i = …, or h' = …"),
+    "a matrix on the left": Mistake("A = W x", 1, "A", "A is not expected before the =", "one name"),
+    "too deep": Mistake(NESTED, 1, "", "nests deeper than 100", "Give parts of it names"),
+    "too many signs": Mistake(SIGNS, 1, "", "nests deeper than 100", "Give parts of it names"),
+    "too long a sum": Mistake(CHAIN, 1, "", "nests deeper than 100", "Give parts of it names"),
+    "too large a number": Mistake("h' = W x + 1e999", 1, "1e999", "1e999 is too large", "below 1e308"),
+    "too large a constant": Mistake("const a = -1e400\nh' = W x + a", 1, "1e400", "1e400 is too large", "below 1e308"),
+    # headers and declarations
+    "unknown header": Mistake("foo: bar\nh' = W x", 1, "foo", "foo is no header", "Headers are title, paper, like"),
+    "init of what is no vector": Mistake("init W = 1\nh' = W x", 1, "W", "W is not expected after init", "init b_f = 1, for a learned vector b_f"),
+    "init of an equation": Mistake("init a = 1\na = W x\nh' = a", 1, "a", "a is no learned vector", "a name with a small first letter"),
+    "init of nothing": Mistake("init b = 1\nh' = W x", 1, "b", "b is no learned vector", "no equation sets"),
+    "init twice": Mistake("init b = 1\ninit b = 2\nh' = W x + b", 2, "b", "b has an initial value already", "Remove one"),
+    "init without a number": Mistake("init b = c\nh' = W x + b", 1, "c", "c is not expected after =", "Write init b_f = 1"),
+    "const without a number": Mistake("const a\nh' = W x + a", 1, " ", "the line ends too early", "Write const dt = 0.1"),
+    "scalar with a name for a number": Mistake("scalar a = b\nh' = W x * a", 1, "b", "b is not expected after =", "Write scalar alpha = 0.5"),
+    "output of an expression": Mistake("h' = W x\noutput 2 * h'", 2, "2", "2 is not expected after output", "Write output h'"),
+    "output of a sum": Mistake("h' = W x\noutput h' + x", 2, "+", "+ is not expected after h'", "Write output h'"),
+    "state without a size": Mistake("state h\nh' = W x", 1, " ", "the line ends too early", "Write state h : H"),
+    "matrix with one size": Mistake("matrix W : H\nh' = W x", 1, "H", "H is not expected after :", "Write matrix W_f : (H, I)"),
+    "mixed sizes in brackets": Mistake("vector b : Q\nh' = W x * (h + b)", 2, "(h + b)", "the two sides of + would need", "with a matrix"),
+    "output of what is no equation": Mistake("h' = W x\noutput y", 2, "y", "the output y is no equation", "Name one, for example h'"),
+    "output of a state": Mistake("h' = W x\noutput h", 2, "h", "h is the state of the step before", "output h'"),
+    "two outputs": Mistake("y = W x\nh' = y\noutput y, h'", 3, "output y, h'", "one value a step", "Name one output"),
+    "two output lines": Mistake("y = W x\nh' = y\noutput y\noutput h'", 4, "output h'", "a second output line", "Put all outputs on one line"),
+    "scalar declared and unused": Mistake("scalar alpha = 1\nh' = W x", 1, "alpha", "alpha is declared but never used", "remove this line"),
+    "const declared and unused": Mistake("const dt = 1\nh' = W x", 1, "dt", "dt is declared but never used", "remove this line"),
+    "matrix declared and unused": Mistake("matrix R, S : (H, H)\nh' = W x + R h", 1, "S", "S is declared but never used", "remove this line"),
+    "declared twice": Mistake("scalar a = 1\nconst a = 1\nh' = W x * a", 2, "a", "a is set a second time", "Line 1 sets it already"),
+    "sum in a cell": Mistake("h' = W x\nsum total = h", 2, "sum total = h", "a cell has no sums", "Remove this line"),
+    "a sum that is read": Mistake("sum total = h\nh' = W x + total", 2, "total", "total is a sum, known after the last step only", "Give what it sums a name"),
+    "inputs without x": Mistake("input u : I\nh' = W x + U u", 2, "x", "x is read, and is none of the inputs", "input x : I"),
+    # what a cell has to have
+    "no state": Mistake("y = W x\noutput y", 2, "output y", "no equation sets a state", "h' = …"),
+    "no input": Mistake("h' = R h", 1, "h' = R h", "the cell never reads its input x", "W x"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES.keys())
+def test_in_a_text(mistake: Mistake) -> None:
+    with pytest.raises(CellError) as caught:
+        parse(mistake.text, "my")
+    e = caught.value
+    assert isinstance(e.place, Place)
+    line = mistake.text.splitlines()[mistake.line - 1]
+    assert (e.place.line, e.place.text) == (mistake.line, line)
+    assert mistake.message in e.message
+    assert mistake.remedy in e.remedy
+    shown = str(e).split("\n")
+    assert shown[0] == f"my.cell:{mistake.line}: {e.message}"
+    if mistake.under:
+        first, last = shown[2].index("^"), shown[2].rindex("^")
+        assert f"{shown[1]} "[first : last + 1] == mistake.under
+
+
+def test_the_format_in_full() -> None:
+    text = "\n" + PEEPHOLE.replace("f  =", "   f =").replace("f * c +", "").replace(
+        "b_f)", "b_f)  # keep"
+    )
+    with pytest.raises(CellError) as caught:
+        parse(text, "my", "cells/my.cell")
+    assert str(caught.value) == (
+        "cells/my.cell:3: c' is read before it is set\n"
+        "       f = σ(p_f * c' + W_f x + R_f h + b_f)  # keep\n"
+        "                   ^^\n"
+        "c' is set on line 5. Write c for the value from the step before, or move this equation "
+        "below line 5."
+    )
+
+
+def test_tabs_count_as_one_column() -> None:
+    with pytest.raises(CellError) as caught:
+        parse("\th' =\tW x + B")
+    line, carets = str(caught.value).split("\n")[1:3]
+    assert line[carets.index("^")] == "B"
+
+
+def test_a_long_line_is_shown_around_the_place() -> None:
+    with pytest.raises(CellError) as caught:
+        parse("h' = " + "W x + " * 90 + "?")
+    line, carets = str(caught.value).split("\n")[1:3]
+    assert len(line) <= 124
+    assert line[carets.index("^")] == "?"
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "# only a comment", "title: nothing else", "\ufeff"])
+def test_no_equation(text: str) -> None:
+    with pytest.raises(CellError, match=r"my\.cell: there is no equation here\nWrite at least one"):
+        parse(text, "my")
+
+
+# --- files --------------------------------------------------------------------------------------
+
+
+def refused(which: str | Path) -> str:
+    with pytest.raises(CellError) as caught:
+        cell(which)
+    return str(caught.value)
+
+
+def test_errors_in_a_file_name_it_as_it_was_given(tmp_path: Path) -> None:
+    path = tmp_path / "my.cell"
+    path.write_text("h' = W x\n\ny = B\n", "utf-8")
+    assert refused(path).startswith(
+        f"{path}:3: B is a matrix and stands alone\n    y = B\n        ^\n"
+    )
+    assert refused(str(path)).startswith(f"{path}:3: ")
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+def test_line_numbers_with_any_line_ends(tmp_path: Path, newline: str) -> None:
+    path = tmp_path / "my.cell"
+    path.write_bytes(newline.join(("# one", "h' = W x", "y = B")).encode())
+    assert f"{path}:3: B is" in refused(path)
+
+
+def test_a_file_that_is_not_utf8(tmp_path: Path) -> None:
+    path = tmp_path / "my.cell"
+    path.write_bytes("h' = W x\n# caf\u00e9\n".encode("latin-1"))
+    assert refused(path) == (
+        f"{path}: line 2 is not UTF-8 text\nSave the file as UTF-8; is this the right file?"
+    )
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    path = tmp_path / "my.cell"
+    assert refused(path) == (
+        f"{path}: cannot be read: No such file or directory\nName a text file with equations."
+    )
+
+
+def test_a_name_no_file_can_have() -> None:
+    assert "cannot be read: " in refused("a\0.cell")
+
+
+def test_a_directory(tmp_path: Path) -> None:
+    assert f"{tmp_path}: cannot be read: Is a directory" in refused(tmp_path)
+
+
+def test_a_huge_file(tmp_path: Path) -> None:
+    path = tmp_path / "my.cell"
+    path.write_bytes(b"h' = W x\n" * 120_000)
+    assert f"{path}: larger than 1000000 bytes" in refused(path)
+
+
+def test_a_file_that_never_ends() -> None:
+    assert "/dev/zero: larger than" in refused("/dev/zero")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("lstn", "lstm"), ("LSTM2", "lstm"), ("peephole-lstm", "peephole_lstm"), ("gruu", "gru")],
+)
+def test_an_unknown_name_near_a_known_one(name: str, meant: str) -> None:
+    message, remedy = refused(name).split("\n")
+    assert message == f"{name}: there is no such cell"
+    assert remedy.startswith(f"Did you mean {meant}? The catalogue has cifg, ")
+    assert remedy.endswith(f"a file is named with its ending: ./{name}.cell")
+
+
+@pytest.mark.parametrize("name", ["", "zzzzzz", "  "])
+def test_an_unknown_name_near_none(name: str) -> None:
+    message, remedy = refused(name).split("\n")
+    assert message.endswith(": there is no such cell")
+    assert remedy.startswith("The catalogue has ")
+
+
+def test_what_is_no_name() -> None:
+    with pytest.raises(TypeError, match="a cell is a name, a path or a Cell, got int"):
+        cell(3)  # type: ignore[arg-type]

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+from math import inf, nan
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from cellwright.study.statistics import contrast, holm, interval
+from cellwright.study.verdict import rank, sentences
+from tiny import comparison
+
+A = (8.52, 8.47, 8.55, 8.49, 8.50)
+B = (8.61, 8.58, 8.66, 8.57, 8.63)
+SAME = (8.53, 8.46, 8.54, 8.51, 8.48)
+
+
+def test_interval_by_hand() -> None:
+    # Mean 3, standard deviation sqrt(2.5), t(0.975, 4) = 2.776445: half width 1.963243.
+    assert interval([1, 2, 3, 4, 5]) == pytest.approx((1.036757, 4.963243), abs=1e-6)
+    assert interval([1.0]) is None
+    assert interval([]) is None
+
+
+def test_contrast_by_the_textbook() -> None:
+    """Welch (1947): the standard error and its degrees of freedom, written out."""
+    va, vb = np.var(A, ddof=1) / 5, np.var(B, ddof=1) / 5
+    error, freedom = np.sqrt(va + vb), (va + vb) ** 2 / (va**2 / 4 + vb**2 / 4)
+    t = (np.mean(A) - np.mean(B)) / error
+    found = contrast(A, B)
+    assert found is not None
+    assert found.p == pytest.approx(2 * stats.t.sf(abs(t), freedom), rel=1e-9)
+    half = stats.t.ppf(0.975, freedom) * error
+    assert (found.low, found.high) == pytest.approx(
+        (found.difference - half, found.difference + half)
+    )
+    assert found.difference == pytest.approx(-0.104)
+
+
+def test_contrast_without_variation() -> None:
+    equal, apart = contrast([1.0, 1.0], [1.0, 1.0]), contrast([1.0, 1.0], [2.0, 2.0])
+    assert equal is not None
+    assert apart is not None
+    assert (equal.difference, equal.p) == (0.0, 1.0)
+    assert (apart.difference, apart.low, apart.high, apart.p) == (-1.0, -1.0, -1.0, 0.0)
+
+
+@pytest.mark.parametrize("value", [inf, nan])
+def test_a_loss_that_is_not_finite_is_refused(value: float) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        interval([1.0, value])
+    with pytest.raises(ValueError, match="finite"):
+        contrast([1.0, 2.0], [1.0, value])
+
+
+def test_holm_by_hand() -> None:
+    # In order 0.005 * 4, 0.01 * 3, 0.03 * 2, and 0.04 * 1 raised to the one before it.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx((0.03, 0.06, 0.06, 0.02))
+    assert holm([0.4, 0.9]) == pytest.approx((0.8, 0.9))
+    assert holm([0.6, 0.7]) == (1.0, 1.0)
+    assert holm([0.03]) == (0.03,)
+    assert holm([]) == ()
+
+
+def test_false_alarms_among_ties_are_rare() -> None:
+    """Four cells that are equal, five seeds each: at most 5% of comparisons claim any difference.
+
+    Uncorrected, more than 9% do: the simulation can tell.
+    """
+    rng = np.random.default_rng(0)
+    simulations = 4000
+    losses = rng.normal(8.5, 0.02, (simulations, 4, 5))
+    p = stats.ttest_ind(losses[:, 1:], losses[:, :1], axis=2, equal_var=False).pvalue
+    for group, found in zip(losses[:5], p[:5], strict=True):  # the same test as ours
+        ours = [contrast(tuple(other), tuple(group[0])) for other in group[1:]]
+        assert [c.p for c in ours if c] == pytest.approx(list(found))
+    alarms = np.mean([min(holm(list(row))) < 0.05 for row in p])
+    tolerance = 3 * np.sqrt(0.05 * 0.95 / simulations)
+    assert alarms <= 0.05 + tolerance
+    assert np.mean(p.min(1) < 0.05) > 0.09
+
+
+def test_ranking() -> None:
+    found = rank(comparison({"lstm": A, "gru": B, "mgu": SAME}))
+    assert [s.cell for s in found] == ["mgu", "lstm", "gru"]
+    mgu, lstm, gru = found
+    assert (lstm.difference, lstm.p, lstm.shown) == (None, None, False)
+    assert gru.difference == pytest.approx(0.104)
+    raw = [stats.ttest_ind(x, A, equal_var=False).pvalue for x in (B, SAME)]
+    assert gru.p == pytest.approx(min(1, 2 * raw[0]))
+    assert mgu.p == pytest.approx(raw[1])
+    assert gru.shown
+    assert not mgu.shown
+    assert gru.losses == B
+    assert gru.interval == interval(B)
+
+
+def test_a_difference_in_words() -> None:
+    better = sentences(comparison({"lstm": B, "gru": A}))
+    assert better == ("gru is better than lstm by 0.10 nats, p = 0.0014.",)
+    worse = sentences(comparison({"lstm": A, "gru": [a + 0.05 for a in A]}))
+    assert worse == ("gru is worse than lstm by 0.05 nats, p = 0.032.",)
+
+
+def test_no_difference_in_words() -> None:
+    (found,) = sentences(comparison({"lstm": A, "gru": SAME}))
+    c = contrast(SAME, A)
+    assert c is not None
+    assert found == (
+        "gru and lstm: no difference that 5 seeds can show (p = 0.92; at most about 0.05 nats "
+        "either way)."
+    )
+    assert max(abs(c.low), abs(c.high)) == pytest.approx(0.05, abs=0.005)
+
+
+def test_one_seed_cannot_tell() -> None:
+    found = sentences(comparison({"lstm": [8.5], "gru": [8.4]}, seeds=1))
+    assert "one seed cannot tell" in found[0]
+    assert "better than lstm" in found[0]
+    assert rank(comparison({"lstm": [8.5], "gru": [8.4]}, seeds=1))[0].p is None
+
+
+def test_runs_that_diverged_are_left_out_and_said() -> None:
+    found = comparison({"lstm": A, "gru": (*B[:3], inf, inf), "rnn": (inf,) * 5})
+    standings = {s.cell: s for s in rank(found)}
+    assert (standings["gru"].losses, standings["gru"].diverged) == (B[:3], 2)
+    assert (standings["rnn"].mean, standings["rnn"].diverged) == (None, 5)
+    assert rank(found)[-1].cell == "rnn"
+    said = sentences(found)
+    assert "rnn cannot be compared with lstm: rnn diverged in every run." in said
+    assert "Of gru 2 runs diverged: left out of every figure, which flatters it." in said
+    assert any(s.startswith("gru is worse than lstm by") for s in said)
+
+
+def test_a_baseline_without_runs() -> None:
+    found = comparison({"lstm": (inf,) * 5, "gru": A})
+    assert sentences(found)[0] == ("gru cannot be compared with lstm: lstm diverged in every run.")
+    assert rank(found)[0].difference is None
+
+
+def test_a_partial_result_says_so() -> None:
+    found = comparison({"lstm": A[:3], "gru": B[:2], "rnn": ()})
+    assert [s.missing for s in rank(found)] == [2, 3, 5]
+    assert "This is a partial result: 10 of 15 runs are not finished." in sentences(found)
+    assert any("rnn has no finished run" in s for s in sentences(found))
+    (gru,) = [s for s in sentences(found) if s.startswith("gru")]
+    assert gru.startswith("gru is worse") or "3 against 2 seeds" in gru or "2 against 3" in gru
+
+
+def test_runs_cut_short_are_said() -> None:
+    found = sentences(comparison({"lstm": A, "gru": B}, stopped="time"))
+    assert any("10 runs ended because time was up" in s for s in found)
+    found = sentences(comparison({"lstm": A, "gru": B}, stopped="epochs"))
+    assert any("10 runs were still improving after 3 epochs" in s for s in found)
+
+
+def test_nothing_at_all() -> None:
+    found = comparison({"lstm": (), "gru": ()})
+    assert sentences(found)[0] == "gru cannot be compared with lstm: lstm has no finished run."

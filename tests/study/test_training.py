@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from math import inf, isfinite, nan
+
+import numpy as np
+import pytest
+import torch
+
+from cellwright import cell
+from cellwright.study import training
+from cellwright.study.results import Epoch, Run, Settings
+from tiny import MUSIC, SETTINGS
+
+
+def _train(settings: Settings = SETTINGS, seed: int = 0, **options: object) -> Run:
+    return training.train(cell("lstm"), seed, MUSIC, settings, **options)
+
+
+def _losses(run: Run) -> tuple[object, ...]:
+    return [(e.train, e.valid) for e in run.epochs], run.valid, run.test, run.test_per_sequence
+
+
+def test_equal_seeds_give_equal_losses_and_others_do_not() -> None:
+    assert _losses(_train(seed=3)) == _losses(_train(seed=3))
+    assert _losses(_train(seed=3)) != _losses(_train(seed=4))
+
+
+def test_torchs_own_random_numbers_are_left_alone() -> None:
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    _train()
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_training_learns_what_is_there() -> None:
+    """The melodies' rule is worth far more than the keys' shares."""
+    settings = replace(SETTINGS, parameters=1500, epochs=60, patience=60, dropout=0.0)
+    run = _train(settings)
+    assert run.test < 0.5 * MUSIC.baselines()["static"]
+    assert run.stopped == "epochs"
+
+
+def test_the_first_loss_is_near_what_counting_gives() -> None:
+    run = _train(replace(SETTINGS, learning_rate=1e-9, epochs=1, dropout=0.0))
+    assert run.epochs[0].valid == pytest.approx(MUSIC.baselines()["static"], rel=0.3)
+
+
+def test_the_best_epochs_weights_give_the_test_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The losses of the second epoch are the ones reported, though two worse epochs follow."""
+    valid = iter([2.0, 1.0, 3.0, 4.0])
+    seen = []
+    evaluate = training._evaluate
+
+    def scripted(model: object, sequences: object) -> object:
+        found = evaluate(model, sequences)
+        if sequences is MUSIC.test:
+            return found
+        seen.append(evaluate(model, MUSIC.test))
+        return found._replace(per_frame=next(valid))
+
+    monkeypatch.setattr(training, "_evaluate", scripted)
+    run = _train(replace(SETTINGS, epochs=9))
+    assert (run.best_epoch, run.valid, run.stopped, len(run.epochs)) == (1, 1.0, "patience", 4)
+    assert (run.test, run.test_per_sequence) == seen[1]
+    assert seen[1] != seen[3]
+
+
+def test_both_averages() -> None:
+    """Frames weigh alike in one, sequences in the other."""
+    run = _train()
+    assert run.test != run.test_per_sequence
+    same_length = replace(MUSIC, test=tuple(np.eye(6, dtype=np.uint8) for _ in range(3)))
+    run = training.train(cell("lstm"), 0, same_length, SETTINGS)
+    assert run.test == pytest.approx(run.test_per_sequence, rel=1e-6)
+
+
+def test_time_ends_a_run_at_an_epochs_end() -> None:
+    run = _train(replace(SETTINGS, epochs=50, patience=50), seconds=0.0)
+    assert (len(run.epochs), run.stopped, isfinite(run.test)) == (1, "time", True)
+    assert _train(seconds=1e6).stopped != "time"
+
+
+def test_a_run_that_diverges_at_once_has_no_loss() -> None:
+    run = _train(replace(SETTINGS, learning_rate=1e38))
+    assert (run.stopped, run.epochs, run.best_epoch) == ("diverged", (), -1)
+    assert (run.valid, run.test, run.test_per_sequence) == (inf, inf, inf)
+
+
+def test_a_run_that_diverges_later_keeps_its_best_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = _train(replace(SETTINGS, epochs=2))
+    epochs = iter([0.0, 0.0, nan])
+    epoch = training._Learner.epoch
+    monkeypatch.setattr(training._Learner, "epoch", lambda self: epoch(self) + next(epochs))
+    run = _train(replace(SETTINGS, epochs=9))
+    assert run.stopped == "diverged"
+    assert _losses(run) == _losses(found)
+
+
+def test_every_epoch_is_heard_of() -> None:
+    heard: list[Epoch] = []
+    run = _train(on_epoch=heard.append)
+    assert tuple(heard) == run.epochs
+    assert [e.seconds for e in heard] == sorted(e.seconds for e in heard)
+    assert run.seconds >= heard[-1].seconds
+
+
+def test_what_is_evaluated_is_the_average_of_the_weights() -> None:
+    learner = training._Learner(cell("lstm"), 3, MUSIC.train, SETTINGS, 0)
+    weights = [learner.model.readout.weight.detach().clone()]
+    step = learner._step
+
+    def recording(loss: torch.Tensor) -> None:
+        step(loss)
+        weights.append(learner.model.readout.weight.detach().clone())
+
+    learner._step = recording  # type: ignore[method-assign]
+    learner.epoch()
+    average = weights[0]
+    for n, weight in enumerate(weights[1:], 1):
+        keep = min(SETTINGS.averaging, n / (n + 9))
+        average = keep * average + (1 - keep) * weight
+    torch.testing.assert_close(learner.average.readout.weight.detach(), average)
+    assert not torch.allclose(average, weights[-1])
