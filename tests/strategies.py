@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from cellwright.language import catalogue, cell
+from cellwright.language import cell, cell_names
 from cellwright.program.legality import check
 from cellwright.program.ops import (
     TABLE,
@@ -259,7 +259,7 @@ _EXTRA = (
     "state h : H",
     "sum dW = outer(h, x) + outer(h, x)",
 )
-_CELLS = tuple(tuple(q.text for q in cell(name).equations) for name in catalogue())
+_CELLS = tuple(tuple(q.text for q in cell(name).equations) for name in cell_names())
 
 
 def _split(lines: tuple[str, ...]) -> tuple[str, ...]:

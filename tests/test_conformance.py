@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 
 from cellwright.backends.registry import BACKENDS
-from cellwright.language import catalogue, cell
+from cellwright.language import cell, cell_names
 from conformance import arguments, compare
 from strategies import programs
 
@@ -27,7 +27,7 @@ def variations(T: int, B: int) -> list[dict[str, object]]:
 
 
 @pytest.mark.parametrize("backend", [b.name for b in BACKENDS])
-@pytest.mark.parametrize("name", catalogue())
+@pytest.mark.parametrize("name", cell_names())
 def test_every_cell_in_float64(name: str, backend: str) -> None:
     p = cell(name).program
     for T, B, n_in, hidden in SIZES:

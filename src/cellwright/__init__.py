@@ -14,7 +14,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from cellwright.errors import CellwrightError
-from cellwright.language import Cell, CellError, catalogue, cell, parse
+from cellwright.language import Cell, CellError, cell, cell_names, parse
 
 if TYPE_CHECKING:
     from cellwright.backends.registry import BackendError
@@ -61,8 +61,8 @@ __all__ = [
     "LayerError",
     "PeepholeLSTM",
     "Recurrent",
-    "catalogue",
     "cell",
+    "cell_names",
     "parse",
 ]
 

@@ -12,8 +12,9 @@ from rich.console import Console
 
 from cellwright import __version__, terminal
 from cellwright.errors import CellwrightError
-from cellwright.language import catalogue, cell
+from cellwright.language import cell, cell_names
 from cellwright.language.difference import difference
+from cellwright.study.compare import DEFAULT_CELLS
 
 __all__ = ["app", "main"]
 
@@ -37,7 +38,7 @@ def list_(*, input_size: _Size = 100, hidden_size: _Size = 100) -> None:
     hidden_size
         Features of the hidden state, for the number of parameters.
     """
-    cells = [cell(name) for name in catalogue()]
+    cells = [cell(name) for name in cell_names()]
     _out().print(terminal.cells(cells, {"I": input_size, "H": hidden_size}))
 
 
@@ -94,6 +95,53 @@ def check(file: Path, /) -> None:
         A text file with equations.
     """
     _out().print(terminal.summary(cell(file)))
+
+
+@app.command
+def compare(
+    data: Path | None = None,
+    /,
+    *,
+    cells: str = ",".join(DEFAULT_CELLS),
+    parameters: int = 20_000,
+    seeds: int = 5,
+    minutes: float | None = None,
+    out: Path = Path("compare"),
+    baseline: str | None = None,
+    workers: int | None = None,
+) -> None:
+    """Train cells side by side on sequences, and say which was better and how sure that is.
+
+    Writes report.html, one file that opens offline. Ctrl-C keeps what is finished; the same
+    command then goes on. The exit code is 1 where runs are missing.
+
+    Parameters
+    ----------
+    data
+        Sequences of 88 keys to predict the next frame of: a .mat file as Boulanger-Lewandowski et
+        al. publish them, or an .npz; without one, the Bach chorales that come with Cellwright.
+    cells
+        Names of the catalogue, or .cell files, with commas between them.
+    parameters
+        Learned values of a whole model, at the most; each cell's hidden size follows from it.
+    seeds
+        Runs a cell.
+    minutes
+        Of training in all, shared out evenly over the runs; without it, until learning is done.
+    out
+        The folder for the report and the finished runs.
+    baseline
+        The cell that the others are tested against; the first one without it.
+    workers
+        Processes that train at once; as many as there are processor cores without it.
+    """
+    from cellwright.study.compare import compare
+
+    found = compare(
+        data, cells, parameters, seeds, minutes, out, baseline, workers, Console(highlight=False)
+    )
+    if not found.complete:
+        sys.exit(1)
 
 
 @app.command

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import cellwright
-from cellwright.language import Cell, Equation, aliases, catalogue, cell, parse
+from cellwright.language import Cell, Equation, aliases, cell, cell_names, parse
 from cellwright.program.ops import Shape
 
 TEXT = """\
@@ -250,17 +250,17 @@ def test_aliases_lead_to_cells_and_are_none() -> None:
     assert aliases()
     for alias, name in aliases().items():
         assert cell(alias) is cell(name)
-        assert alias not in catalogue()
+        assert alias not in cell_names()
 
 
-@pytest.mark.parametrize("name", catalogue())
+@pytest.mark.parametrize("name", cell_names())
 def test_every_cell_of_the_catalogue_says_what_it_is(name: str) -> None:
     c = cell(name)
     assert c.title
     assert c.paper
     assert c.note
     assert all(e.caption for e in c.equations)
-    assert c.like is None or c.like in catalogue()
+    assert c.like is None or c.like in cell_names()
     assert max(len(e.text) for e in c.equations) <= 80
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from cellwright.language import catalogue, cell, print_program, program
+from cellwright.language import cell, cell_names, print_program, program
 from cellwright.program.derivative import derivative
 from cellwright.program.ops import (
     build,
@@ -40,7 +40,7 @@ def test_of_the_derivatives_of_random_programs(p: Program) -> None:
     check(d.backward)
 
 
-@pytest.mark.parametrize("name", catalogue())
+@pytest.mark.parametrize("name", cell_names())
 def test_of_every_cell_and_its_derivatives(name: str) -> None:
     p = cell(name).program
     first = derivative(p)

@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import cellwright
 from cellwright import CellwrightError, LayerError, Recurrent, parse
-from cellwright.language import catalogue, cell
+from cellwright.language import cell, cell_names
 from conformance import relative_error
 
 # A cell with everything a layer must carry: two states, a scalar, a constant, a gain, an init.
@@ -85,7 +85,7 @@ def test_bias_false_is_every_added_vector_zero() -> None:
     assert same(full(draw(5, 2, 3)), bare(draw(5, 2, 3)))
 
 
-@pytest.mark.parametrize("name", catalogue())
+@pytest.mark.parametrize("name", cell_names())
 def test_the_count_of_the_program_is_the_count_of_the_layer(name: str) -> None:
     m = Recurrent(name, 4, 4)
     assert sum(w.numel() for w in m.parameters()) == cell(name).program.count({"I": 4, "H": 4})

@@ -11,7 +11,7 @@ from torch import nn
 from torch.func import functional_call, grad, jacrev, vmap
 
 from cellwright import Recurrent
-from cellwright.language import catalogue
+from cellwright.language import cell_names
 from models import FULL, Tagger, train_in_two_processes
 
 PLAIN: dict[str, object] = {}
@@ -91,7 +91,7 @@ def test_torch_func() -> None:
     assert jacobian.shape == (3, 2, 2, 3, 2, 3)
 
 
-@pytest.mark.parametrize("name", catalogue())
+@pytest.mark.parametrize("name", cell_names())
 def test_gradcheck_and_gradgradcheck(name: str) -> None:
     torch.manual_seed(0)
     layer = Recurrent(name, 2, 2, dtype=torch.float64)

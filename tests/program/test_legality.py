@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
-from cellwright.language import catalogue, cell
+from cellwright.language import cell, cell_names
 from cellwright.language import program as read
 from cellwright.program.legality import RULES, IllegalProgramError, check
 from cellwright.program.ops import Value, build, constant, input_, number, parameter, spread, state
@@ -85,6 +85,6 @@ def test_legal_programs_pass(p: Program) -> None:
     assert check(p, "the strategy") is p
 
 
-@pytest.mark.parametrize("name", catalogue())
+@pytest.mark.parametrize("name", cell_names())
 def test_cells_pass(name: str) -> None:
     check(cell(name).program, "reading")

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 
 from cellwright.backends import reference
-from cellwright.language import catalogue, cell
+from cellwright.language import cell, cell_names
 from cellwright.program.derivative import derivative
 from cellwright.program.ops import LEAVES
 from cellwright.program.program import Program
@@ -35,7 +35,7 @@ def test_what_reads_no_state_is_hoisted(p: Program) -> None:
     assert not any(v in p.recurrent for v in (*cut.once, *cut.before))
 
 
-@pytest.mark.parametrize("name", catalogue())
+@pytest.mark.parametrize("name", cell_names())
 def test_all_input_matrices_are_one_gemm(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One GEMM over all steps for every `W x`; in the loop, one for each vector R is applied to."""
     p = cell(name).program

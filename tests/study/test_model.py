@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cellwright import CellwrightError, catalogue, cell, parse
+from cellwright import CellwrightError, cell, cell_names, parse
 from cellwright.study.model import NextFrame, nats
 from cellwright.study.sizes import hidden_size_for, learned_values
 from tiny import KEYS
 
 
-@pytest.mark.parametrize("name", catalogue())
+@pytest.mark.parametrize("name", cell_names())
 @pytest.mark.parametrize("budget", [600, 20_000])
 def test_hidden_size_is_the_largest_within_the_budget(name: str, budget: int) -> None:
     keys = 6 if budget == 600 else 88

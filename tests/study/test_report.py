@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cellwright.language import catalogue, parse
+from cellwright.language import cell_names, parse
 from cellwright.study.published import published
 from cellwright.study.report import ReportError, render, write
 from cellwright.study.results import Comparison, Dataset, Environment, Epoch, Run, Settings
@@ -122,7 +122,7 @@ def partial() -> Comparison:
 
 STATES = {
     "whole": fake(),
-    "whole catalogue": fake(("lstm", *(name for name in catalogue() if name != "lstm"))),
+    "whole catalogue": fake(("lstm", *(name for name in cell_names() if name != "lstm"))),
     "partial": partial(),
     "one seed": fake(seeds=1),
     "two seeds": fake(seeds=2),

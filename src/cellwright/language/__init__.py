@@ -1,6 +1,6 @@
 """The language of cells: text to Program and back."""
 
-from cellwright.language.cell import Cell, Equation, aliases, catalogue, cell, parse, program
+from cellwright.language.cell import Cell, Equation, aliases, cell, cell_names, parse, program
 from cellwright.language.errors import CellError
 from cellwright.language.printer import print_program
 
@@ -9,8 +9,8 @@ __all__ = [
     "CellError",
     "Equation",
     "aliases",
-    "catalogue",
     "cell",
+    "cell_names",
     "parse",
     "print_program",
     "program",

@@ -17,7 +17,7 @@ from cellwright.language.syntax import Equation as EquationSyntax
 from cellwright.language.syntax import New, Output, Statement, Syntax
 from cellwright.program.program import Program, prime
 
-__all__ = ["Cell", "Equation", "aliases", "catalogue", "cell", "parse", "program"]
+__all__ = ["Cell", "Equation", "aliases", "cell", "cell_names", "parse", "program"]
 
 SUFFIX = ".cell"
 LARGEST = 1_000_000
@@ -141,7 +141,7 @@ def _as_layer(p: Program, syntax: Syntax) -> None:
 
 
 @cache
-def catalogue() -> tuple[str, ...]:
+def cell_names() -> tuple[str, ...]:
     """The names of the catalogue's cells, in alphabetical order."""
     found = files("cellwright.catalogue").iterdir()
     return tuple(sorted(f.name.removesuffix(SUFFIX) for f in found if f.name.endswith(SUFFIX)))
@@ -152,7 +152,7 @@ def aliases() -> Mapping[str, str]:
     """Other names of catalogue cells, from their `alias:` headers."""
     return {
         alias: name
-        for name in catalogue()
+        for name in cell_names()
         for alias in read(_catalogue_text(name), name).header("alias").split()
     }
 
@@ -179,7 +179,7 @@ def cell(which: str | os.PathLike[str] | Cell) -> Cell:
         raise TypeError(f"a cell is a name, a path or a Cell, got {type(which).__name__}")
     name = os.fspath(which)
     if isinstance(which, str) and not (name.endswith(SUFFIX) or "/" in name or os.sep in name):
-        if name in catalogue():
+        if name in cell_names():
             return _catalogue_cell(name)
         if name in aliases():
             return _catalogue_cell(aliases()[name])
@@ -188,11 +188,11 @@ def cell(which: str | os.PathLike[str] | Cell) -> Cell:
 
 
 def _unknown(name: str) -> CellError:
-    near = get_close_matches(name.lower().replace("-", "_"), [*catalogue(), *aliases()], 1, 0.5)
+    near = get_close_matches(name.lower().replace("-", "_"), [*cell_names(), *aliases()], 1, 0.5)
     meant = f"Did you mean {near[0]}? " if near else ""
     return CellError(
         "there is no such cell",
-        f"{meant}The catalogue has {', '.join(catalogue())}; "
+        f"{meant}The catalogue has {', '.join(cell_names())}; "
         f"a file is named with its ending: ./{name}{SUFFIX}",
         name or "''",
     )

@@ -27,7 +27,6 @@ from cellwright.study.results import Comparison, Run, Settings
 from cellwright.study.runner import Finished, Noted, run
 from cellwright.study.sizes import hidden_size_for, learned_values
 from cellwright.study.store import Store
-from cellwright.study.summary import summarise
 
 __all__ = ["DEFAULT_CELLS", "OptionError", "Plan", "carry_out", "compare"]
 
@@ -115,7 +114,8 @@ def carry_out(plan: Plan, out: Path, console: Console) -> Comparison:
 
     Raises CellwrightError as `compare` does.
     """
-    from cellwright.study import report  # late: figures take a second to import
+    from cellwright.study import report  # late: figures and statistics take a second to import
+    from cellwright.study.summary import summarise
 
     watch = Stopwatch()
     settings, keys = plan.settings, plan.music.keys

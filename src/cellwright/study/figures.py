@@ -157,7 +157,7 @@ def curves(lines: Sequence[Curve], width: int, label: str) -> str:
         low, high = _losses(lines)
         for (x, y), title in zip(places, ("training", "validation"), strict=True):
             ax = figure.add_axes((x / width, y / height, each / width, panel / height))
-            ax.set(xlim=(1, max(_length(line) for line in lines)), ylim=(low, high))
+            ax.set(xlim=(1, max(2, *(_length(line) for line in lines))), ylim=(low, high))
             ax.set_title(f"{title} loss, nats a frame", loc="left", fontsize=13, pad=10)
             ax.set_xlabel("epoch", labelpad=6)
             ax.xaxis.set_major_locator(

@@ -180,7 +180,7 @@ class _Board(AbstractContextManager["_Board"]):
             return Group(self._table(), self._footer())
 
     def _table(self) -> Table:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
         table.add_column("cell", no_wrap=True, overflow="ellipsis", max_width=20, style="bold")
         for heading in ("hidden", "parameters", "runs", "epoch", "best valid", "mean test"):
             table.add_column(heading, justify="right", no_wrap=True)
@@ -205,9 +205,9 @@ class _Board(AbstractContextManager["_Board"]):
             Text(f"{done} of {len(self.jobs)} runs"),
             Text(duration(self.clock.elapsed()), style="dim"),
             Text("" if left is None else f"about {duration(left)} left"),
-            Text("Ctrl-C keeps what is done", style="dim"),
         )
-        return line
+        hint = "Ctrl-C stops it and keeps what is finished; the same command then goes on."
+        return Group(line, Text(hint, style="dim"))
 
 
 def _span(epochs: Iterable[int]) -> str:
