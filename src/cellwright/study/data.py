@@ -17,8 +17,8 @@ from cellwright.study.music import Frames, Music
 __all__ = ["DataError", "Frames", "Music", "load"]
 
 _CHORALES: Final = (
-    "four-part chorales by J. S. Bach (public-domain music), from the corpus of music21 9.9.2; "
-    "they come with Cellwright, a step is a quarter note"
+    "Four-part chorales by J. S. Bach (public-domain music), from the corpus of music21 9.9.2; "
+    "they come with Cellwright. A step is a quarter note."
 )
 
 

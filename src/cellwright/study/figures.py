@@ -144,7 +144,8 @@ def _range(rows: Sequence[Dots]) -> tuple[float, float]:
 def curves(lines: Sequence[Curve], width: int, label: str) -> str:
     """Loss by epoch on the training and the validation set: mean over seeds, lowest to highest.
 
-    Both panels have one scale. The mean goes as far as half of the seeds do.
+    Each panel has a scale of its own: what cells differ by on the validation set is small beside
+    what training still learns. The mean goes as far as half of the seeds do.
     """
     with rc_context(_STYLE):
         wide = width == WIDE
@@ -154,9 +155,9 @@ def curves(lines: Sequence[Curve], width: int, label: str) -> str:
         each = (width - 46 - margin - gap) / 2 if wide else width - 36 - margin
         places = ((46, bottom), (46 + each + gap, bottom)) if wide else (
             (36, bottom + panel + 24 + bottom), (36, bottom))  # fmt: skip
-        low, high = _losses(lines)
         for (x, y), title in zip(places, ("training", "validation"), strict=True):
             ax = figure.add_axes((x / width, y / height, each / width, panel / height))
+            low, high = _losses(lines, title)
             ax.set(xlim=(1, max(2, *(_length(line) for line in lines))), ylim=(low, high))
             ax.set_title(f"{title} loss, nats a frame", loc="left", fontsize=13, pad=10)
             ax.set_xlabel("epoch", labelpad=6)
@@ -187,13 +188,12 @@ def _seeds(line: Curve, which: str) -> np.ndarray:
     return table[:, : int(np.argmin(enough)) if not enough.all() else None]
 
 
-def _losses(lines: Sequence[Curve]) -> tuple[float, float]:
+def _losses(lines: Sequence[Curve], which: str) -> tuple[float, float]:
     """The scale: all of the last three quarters, for the first passes fall from far above."""
-    means = [np.nanmean(_seeds(line, which), 0)
-             for line in lines for which in ("training", "validation")]  # fmt: skip
-    values = np.concatenate(means)
-    late = np.concatenate([mean[len(mean) // 4 :] for mean in means])
-    low, high = float(values.min()), float(max(late.max(), values.min() + 0.1))
+    tables = [_seeds(line, which) for line in lines]
+    low = min(float(np.nanmin(table)) for table in tables)
+    late = max(float(np.nanmean(table, 0)[table.shape[1] // 4 :].max()) for table in tables)
+    high = max(late, low + 0.1)
     return low - 0.05 * (high - low), high
 
 
