@@ -1,7 +1,8 @@
 """The cells that ONNX has operators for, against ONNX Runtime: written by nobody here.
 
-ONNX's LSTM has peepholes and `input_forget`, its GRU both places of the reset gate. Only its own
-layout of weights is spelled out here; where and how a cell's gates are used, ONNX Runtime knows.
+ONNX's LSTM has peepholes, `input_forget` and a choice of functions; a gate with a huge bias is one
+that a cell does not have. Its GRU has both places of the reset gate. Only its own layout of weights
+is spelled out here; where and how a cell's gates are used, ONNX Runtime knows.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ BOUND = 1e-5
 
 @dataclass(frozen=True)
 class Operator:
-    """How a cell's parameters are laid out for an operator of ONNX; "" is a block of zeros."""
+    """How a cell's parameters are laid out for an operator of ONNX.
+
+    "" is a block of zeros; OPEN, for a bias, one that opens a gate entirely.
+    """
 
     kind: str
     w: tuple[str, ...]
@@ -34,16 +38,24 @@ class Operator:
     minus: tuple[str, ...] = ()
     """Gates whose parameters ONNX has with the other sign."""
     attributes: tuple[tuple[str, int], ...] = ()
+    functions: tuple[str, str, str] = ("Sigmoid", "Tanh", "Tanh")
+    """Of gates, candidate and output; Affine, with alpha = 1 and beta = 0, is none."""
 
 
-def _lstm(i: str, f: str, peepholes: bool, **more: object) -> Operator:
-    gates = (i, "o", f, "z")
+OPEN = "open"
+
+
+def _lstm(i: str, f: str, peepholes: bool = True, o: str = "o", **more: object) -> Operator:
+    def blocks(letter: str, *gates: str) -> tuple[str, ...]:
+        return tuple("" if g in ("", OPEN) else f"{letter}_{g}" for g in gates)
+
+    gates = (i, o, f, "z")
     return Operator(
         "LSTM",
-        tuple(f"W_{g}" if g else "" for g in gates),
-        tuple(f"R_{g}" if g else "" for g in gates),
-        tuple(f"b_{g}" if g else "" for g in gates),
-        p=tuple(f"p_{g}" if g else "" for g in (i, "o", f)) if peepholes else (),
+        blocks("W", *gates),
+        blocks("R", *gates),
+        tuple(OPEN if g == OPEN else b for g, b in zip(gates, blocks("b", *gates), strict=True)),
+        p=blocks("p", i, o, f) if peepholes else (),
         **more,
     )
 
@@ -61,20 +73,31 @@ def _gru(after: bool) -> Operator:
 
 
 OPERATORS = {
-    "lstm": _lstm("i", "f", False),
-    "peephole_lstm": _lstm("i", "f", True),
+    "lstm": _lstm("i", "f", peepholes=False),
+    "peephole_lstm": _lstm("i", "f"),
     # input_forget computes f = 1 - i and ignores the parameters of f.
-    "cifg": _lstm("i", "", True, attributes=(("input_forget", 1),)),
+    "cifg": _lstm("i", "", attributes=(("input_forget", 1),)),
     # i = 1 - f = 1 - σ(a) = σ(-a): with the sign of f's parameters changed, its gate is ONNX's i.
-    "coupled_lstm": _lstm("f", "", False, minus=("f",), attributes=(("input_forget", 1),)),
+    "coupled_lstm": _lstm(
+        "f", "", peepholes=False, minus=("f",), attributes=(("input_forget", 1),)
+    ),
+    "nig": _lstm(OPEN, "f"),
+    "nfg": _lstm("i", OPEN),
+    "nog": _lstm("i", "f", o=OPEN),
+    "niaf": _lstm("i", "f", functions=("Sigmoid", "Affine", "Tanh")),
+    "noaf": _lstm("i", "f", functions=("Sigmoid", "Tanh", "Affine")),
     "gru": _gru(True),
     "gru_reset_before": _gru(False),
 }
 
 
-def _block(name: str, views: dict[str, torch.Tensor], like: str, minus: tuple[str, ...]) -> object:
+def _block(
+    name: str, views: dict[str, torch.Tensor], like: str, minus: tuple[str, ...]
+) -> torch.Tensor:
     if not name:
         return torch.zeros_like(views[like])
+    if name == OPEN:
+        return torch.full_like(views[like], 1e4)
     return -views[name] if name.partition("_")[2] in minus else views[name]
 
 
@@ -87,7 +110,7 @@ def _onnx(
         found = []
         for reverse in (False, True)[: 1 + layer.bidirectional]:
             views = {k: v.detach() for k, v in layer.views(reverse=reverse).items()}
-            like = next(n for n in names if n)
+            like = next(n for n in names if n not in ("", OPEN))
             found.append(torch.cat([_block(n, views, like, op.minus) for n in names]))
         return torch.stack(found).numpy()
 
@@ -107,13 +130,19 @@ def _onnx(
         given["P"] = stack(op.p)
     slots = ["X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"]
     outputs = ["Y", "Y_h", "Y_c"][: 2 + (op.kind == "LSTM")]
+    attributes: dict[str, object] = dict(op.attributes)
+    if "Affine" in op.functions:
+        directions = 1 + layer.bidirectional
+        attributes["activations"] = op.functions * directions
+        attributes["activation_alpha"] = [1.0] * directions
+        attributes["activation_beta"] = [0.0] * directions
     node = helper.make_node(
         op.kind,
         [s if s in given else "" for s in slots][: 8 if op.kind == "LSTM" else 6],
         outputs,
         hidden_size=layer.hidden_size,
         direction="bidirectional" if layer.bidirectional else "forward",
-        **dict(op.attributes),
+        **attributes,
     )
     types = {np.dtype("float32"): TensorProto.FLOAT, np.dtype("int32"): TensorProto.INT32}
     graph = helper.make_graph(
