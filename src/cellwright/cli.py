@@ -14,7 +14,7 @@ from cellwright import __version__, terminal
 from cellwright.errors import CellwrightError
 from cellwright.language import cell, cell_names
 from cellwright.language.difference import difference
-from cellwright.study.compare import DEFAULT_CELLS
+from cellwright.study.results import DEFAULT_CELLS
 
 __all__ = ["app", "main"]
 
@@ -22,7 +22,7 @@ app = cyclopts.App(
     name="cellwright",
     version=__version__,
     help="Recurrent cells as equations: look at them, check your own, compare them on your data.",
-    help_format="plaintext",
+    help_format="markdown",
 )
 _Size = Annotated[int, Parameter(validator=cyclopts.validators.Number(gte=1))]
 
@@ -165,7 +165,8 @@ def main() -> NoReturn:
     try:
         app()
     except CellwrightError as e:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"{e}", markup=False)
+        console = Console(stderr=True, highlight=False)
+        console.print(f"{e}", markup=False, soft_wrap=not console.is_terminal)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

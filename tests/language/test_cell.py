@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import copy
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-import cellwright
 from cellwright.language import Cell, Equation, aliases, cell, cell_names, parse
 from cellwright.program.ops import Shape
 
@@ -262,15 +259,3 @@ def test_every_cell_of_the_catalogue_says_what_it_is(name: str) -> None:
     assert all(e.caption for e in c.equations)
     assert c.like is None or c.like in cell_names()
     assert max(len(e.text) for e in c.equations) <= 80
-
-
-def test_no_cell_needs_torch() -> None:
-    code = "import sys, cellwright; cellwright.cell('lstm'); assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
-
-
-def test_what_is_public() -> None:
-    for name in cellwright.__all__:
-        assert getattr(cellwright, name) is not None
-    with pytest.raises(AttributeError, match="no attribute 'lstm'"):
-        cellwright.lstm

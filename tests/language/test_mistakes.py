@@ -195,7 +195,9 @@ def test_a_long_line_is_shown_around_the_place() -> None:
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# only a comment", "title: nothing else", "\ufeff"])
 def test_no_equation(text: str) -> None:
-    with pytest.raises(CellError, match=r"my\.cell: there is no equation here\nWrite at least one"):
+    with pytest.raises(
+        CellError, match=r"my\.cell: there is no equation here\. Write at least one"
+    ):
         parse(text, "my")
 
 
@@ -228,14 +230,14 @@ def test_a_file_that_is_not_utf8(tmp_path: Path) -> None:
     path = tmp_path / "my.cell"
     path.write_bytes("h' = W x\n# caf\u00e9\n".encode("latin-1"))
     assert refused(path) == (
-        f"{path}: line 2 is not UTF-8 text\nSave the file as UTF-8; is this the right file?"
+        f"{path}: line 2 is not UTF-8 text. Save the file as UTF-8; is this the right file?"
     )
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
     path = tmp_path / "my.cell"
     assert refused(path) == (
-        f"{path}: cannot be read: No such file or directory\nName a text file with equations."
+        f"{path}: cannot be read: No such file or directory. Name a text file with equations."
     )
 
 
@@ -262,7 +264,7 @@ def test_a_file_that_never_ends() -> None:
     [("lstn", "lstm"), ("LSTM2", "lstm"), ("peephole-lstm", "peephole_lstm"), ("gruu", "gru")],
 )
 def test_an_unknown_name_near_a_known_one(name: str, meant: str) -> None:
-    message, remedy = refused(name).split("\n")
+    message, remedy = refused(name).split(". ", 1)
     assert message == f"{name}: there is no such cell"
     assert remedy.startswith(f"Did you mean {meant}? The catalogue has cifg, ")
     assert remedy.endswith(f"a file is named with its ending: ./{name}.cell")
@@ -270,7 +272,7 @@ def test_an_unknown_name_near_a_known_one(name: str, meant: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "zzzzzz", "  "])
 def test_an_unknown_name_near_none(name: str) -> None:
-    message, remedy = refused(name).split("\n")
+    message, remedy = refused(name).split(". ", 1)
     assert message.endswith(": there is no such cell")
     assert remedy.startswith("The catalogue has ")
 

@@ -38,6 +38,8 @@ class CellError(CellwrightError):
             o = σ(W_o x + p_o * c' + b_o)
                                 ^^
         c' is set on line 6. Write c for the value from the step before, or move ...
+
+    Where no line is wrong, but the whole file or its name, it is one line.
     """
 
     def __init__(self, message: str, remedy: str, place: Place | str) -> None:
@@ -48,7 +50,7 @@ class CellError(CellwrightError):
 
     def __str__(self) -> str:
         if isinstance(self.place, str):
-            return f"{self.place}: {self.message}\n{self.remedy}"
+            return f"{self.place}: {self.message}. {self.remedy}"
         p = self.place
         shown = "".join(" " if c == "\t" or not c.isprintable() else c for c in p.text)
         # A line of thousands of characters is shown around the place only.

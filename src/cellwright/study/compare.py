@@ -23,14 +23,12 @@ from cellwright.study.environment import Stopwatch, cores
 from cellwright.study.jobs import Job, jobs
 from cellwright.study.music import Music
 from cellwright.study.progress import display
-from cellwright.study.results import Comparison, Run, Settings
+from cellwright.study.results import DEFAULT_CELLS, Comparison, Run, Settings
 from cellwright.study.runner import Finished, Noted, run
 from cellwright.study.sizes import hidden_size_for, learned_values
 from cellwright.study.store import Store
 
-__all__ = ["DEFAULT_CELLS", "OptionError", "Plan", "carry_out", "compare"]
-
-DEFAULT_CELLS = ("lstm", "peephole_lstm", "coupled_lstm", "gru")
+__all__ = ["OptionError", "Plan", "carry_out", "compare"]
 
 Which: TypeAlias = str | os.PathLike[str] | Cell
 

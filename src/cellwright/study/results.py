@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Comparison", "Dataset", "Environment", "Epoch", "Run", "Settings"]
+__all__ = ["DEFAULT_CELLS", "Comparison", "Dataset", "Environment", "Epoch", "Run", "Settings"]
+
+DEFAULT_CELLS = ("lstm", "peephole_lstm", "coupled_lstm", "gru")
+"""What is compared where nobody says: the standard LSTM and its three best-known variations."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Comparing cells: data, training, statistics, the report."""

@@ -1,0 +1,201 @@
+"""The command line as a person or a script runs it: in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cellwright.language import cell_names
+from tiny import write_music
+
+COMMAND = [sys.executable, "-c", "from cellwright.cli import main; main()"]
+
+
+def cellwright(*words: object, code: int = 0, folder: Path | None = None) -> str:
+    """What a command prints into a pipe, errors included."""
+    done = subprocess.run(
+        [*COMMAND, *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=folder,
+    )
+    assert done.returncode == code, done.stdout
+    assert "Traceback" not in done.stdout
+    assert "\x1b" not in done.stdout
+    return done.stdout
+
+
+def on_a_terminal(*words: object) -> list[str]:
+    """The lines of a command on a terminal of 80 columns, without colours."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "COLUMNS": "80", "LINES": "40", "TERM": "xterm-256color"}
+    process = subprocess.Popen(
+        [*COMMAND, *map(str, words)], stdout=theirs, stderr=theirs, stdin=theirs, env=environment
+    )
+    os.close(theirs)
+    printed = b""
+    until = time.monotonic() + 60
+    while time.monotonic() < until and select.select([ours], [], [], 30)[0]:
+        try:
+            printed += os.read(ours, 65536)
+        except OSError:  # nobody is at the other end any more
+            break
+    assert process.wait(30) == 0
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", printed.decode()).splitlines()
+
+
+# --- what is shown ------------------------------------------------------------------------------
+
+
+def test_list_has_every_cell() -> None:
+    lines = cellwright("list").splitlines()
+    for name in cell_names():
+        assert any(line.split()[:1] == [name] for line in lines)
+    assert any("lstm" in line and "also np" in line and "80,400" in line for line in lines)
+    assert "input size 88, hidden size 36" in cellwright(
+        "list", "--input-size", "88", "--hidden-size", "36"
+    )
+
+
+def test_show_has_equations_captions_counts_and_paper() -> None:
+    shown = cellwright("show", "peephole_lstm")
+    assert "c' = f * c + i * z" in shown
+    assert "output gate; its peephole sees the new memory" in shown
+    assert re.search(r"W_i W_f W_z W_o +\(H, I\) +±1/√H +40,000", shown)
+    assert re.search(r"all +80,700", shown)
+    assert "Learning precise timing with LSTM recurrent networks" in shown
+    assert cellwright("show", "np") == cellwright("show", "lstm")
+
+
+def test_show_derivative_is_a_program_of_the_language() -> None:
+    from cellwright.language import print_program, program
+
+    shown = cellwright("show", "lstm", "--derivative")
+    text = shown[shown.index("input ") :]
+    assert print_program(program(text)).split() == text.split()
+
+
+def test_diff_marks_what_differs() -> None:
+    shown = cellwright("diff", "lstm", "peephole_lstm")
+    assert "«p_i * c +»" in shown
+    assert "3 of 6 equations are the same" in shown
+    assert "The equations are the same." in cellwright("diff", "lstm", "np")
+
+
+def test_check_says_what_a_file_means(tmp_path: Path) -> None:
+    file = tmp_path / "mine.cell"
+    file.write_text("q = W x\nh' = tanh(W x + R h + bias)\n")
+    said = cellwright("check", file)
+    assert "mine: ok" in said
+    assert re.search(r"learned vectors +bias +\(H,\)", said)
+    assert "q is set, but neither the output nor a state reads it" not in said  # W x is read
+    file.write_text("q = W x\nh' = tanh(R h + x)\n")
+    said = cellwright("check", file)
+    assert "input_size == hidden_size" in said
+    assert "q is set, but neither the output nor a state reads it" in said
+
+
+def test_doctor_names_the_backends() -> None:
+    said = cellwright("doctor")
+    assert re.search(r"reference +cpu +works", said)
+    assert "torch" in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("list",),
+        ("diff", "lstm", "fgr"),
+        ("doctor",),
+        ("compare", "--help"),
+        *(("show", name) for name in ("fgr", "janet", "gru")),
+        ("show", "lstm", "--derivative"),
+    ],
+    ids=" ".join,
+)
+def test_everything_fits_into_80_columns(words: tuple[str, ...]) -> None:
+    lines = on_a_terminal(*words)
+    assert len(lines) > 5
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_reader_that_has_enough_ends_it_quietly() -> None:
+    done = subprocess.run(
+        f"{sys.executable} -c 'from cellwright.cli import main; main()' list | head -1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+
+
+# --- mistakes -----------------------------------------------------------------------------------
+
+
+def test_check_shows_the_place_and_the_remedy(tmp_path: Path) -> None:
+    file = tmp_path / "my.cell"
+    file.write_text("f = σ(p * c' + W x)\nc' = c + W x\nh' = f * c'\n")
+    assert cellwright("check", file, code=1) == (
+        f"{file}:1: c' is read before it is set\n"
+        "    f = σ(p * c' + W x)\n"
+        "              ^^\n"
+        "c' is set on line 2. Write c for the value from the step before, or move this equation "
+        "below line 2.\n"
+    )
+
+
+def test_mistakes_are_told_without_a_stack_trace(tmp_path: Path) -> None:
+    binary = tmp_path / "binary.cell"
+    binary.write_bytes(bytes(range(256)))
+    for words, message, code in (
+        (("show", "peephole"), "Did you mean peephole_lstm?", 1),
+        (("diff", "lstm", "absent.cell"), "absent.cell: cannot be read: No such file", 1),
+        (("check", tmp_path), "cannot be read: Is a directory", 1),
+        (("check", binary), "is not UTF-8 text", 1),
+        (("show", "lstm", "--hidden-size", "0"), "Must be >= 1", 2),
+        (("chek", binary), "Unknown command", 2),
+    ):
+        assert message in cellwright(*words, code=code)
+
+
+# --- compare ------------------------------------------------------------------------------------
+
+
+def test_compare_from_a_file_to_a_report(tmp_path: Path) -> None:
+    data = write_music(tmp_path / "melodies.npz")
+    words = ("compare", data, "--cells", "rnn,gru", "--parameters", "200", "--seeds", "2")
+    said = cellwright(*words, "--out", tmp_path / "out", "--minutes", "0.01")
+    assert "[4/4]" in said
+    assert "gru" in (tmp_path / "out" / "report.html").read_text()
+    assert said.splitlines()[-1] == f"Report: {tmp_path / 'out' / 'report.html'}"
+
+
+def test_mistakes_in_compare_are_one_line_each(tmp_path: Path) -> None:
+    data = write_music(tmp_path / "melodies.npz")
+    text = tmp_path / "notes.txt"
+    text.write_text("hello")
+    taken = tmp_path / "taken"
+    taken.write_text("a file")
+    for words, message in (
+        ((tmp_path / "melody.npz",), "Did you mean"),
+        ((text,), "not a data file"),
+        ((data, "--cells", "lstm,peephole"), "Did you mean peephole_lstm?"),
+        ((data, "--parameters", "10"), "use --parameters 47 or more"),
+        ((data, "--out", taken), "cannot be written"),
+        ((data, "--seeds", "0"), "--seeds must be a whole number of at least 1"),
+    ):
+        said = cellwright("compare", *words, code=1, folder=tmp_path)
+        assert message in said
+        assert said.count("\n") == 1
