@@ -11,7 +11,7 @@ compare: $(VENV)/.installed
 	$(BIN)/cellwright compare
 
 test: $(VENV)/.installed-test
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """Make the README's picture of a report: report.html to docs/images/report.png.
 
-    python tools/screenshot.py cellwright-results/report.html
+    python tools/screenshot.py compare/report.html
     python tools/screenshot.py report.html docs/images/report-phone.png --width 500 --dark
 
 Needs Chromium or Chrome (`apt-get install chromium`); nothing else in the project does. The browser

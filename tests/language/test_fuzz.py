@@ -27,17 +27,19 @@ def read(which: str | Path) -> Cell | None:
 
 
 def clear(e: CellError) -> None:
-    """One to four lines: place and message; the line with its carets; what to do."""
+    """Place and message, the line with its carets, what to do; of a whole file, one line."""
     lines = str(e).split("\n")
     assert e.message
     assert e.remedy
-    assert lines[0].endswith(f": {e.message}")
-    assert lines[-1] == e.remedy
-    assert len(lines) in (2, 4)
-    assert str(e).isprintable() or str(e).replace("\n", "").isprintable()
-    if len(lines) == 4:
-        assert set(lines[2]) == {" ", "^"}
-        assert max(map(len, lines[1:3])) <= 125
+    assert all(line.isprintable() for line in lines)
+    if len(lines) == 1:
+        assert lines[0].endswith(f": {e.message}. {e.remedy}")
+        return
+    first, shown, carets, remedy = lines
+    assert first.endswith(f": {e.message}")
+    assert set(carets) == {" ", "^"}
+    assert max(len(shown), len(carets)) <= 125
+    assert remedy == e.remedy
 
 
 def same_when_printed(c: Cell) -> None:

@@ -460,7 +460,7 @@ def test_the_table_fits_into_80_columns() -> None:
     assert ["peephole_lstm", "1024", "12,345,678", "0/100", "0–8", "12.346", "–"] in rows
     assert ["gru_reset_before", "1024", "12,345,678", "1/100", "12.000", "11.000"] in rows
     assert any("1 of 300 runs" in line and "left" in line for line in lines)
-    assert len(lines) == 7  # nothing is wrapped
+    assert len(lines) == 9  # nothing is wrapped: table, bar and hint
 
 
 def test_remarks_on_a_terminal_and_in_a_pipe() -> None:

@@ -1,0 +1,90 @@
+"""What README and docs show works as shown."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from cellwright import CellError, Recurrent, cell, parse
+from cellwright.language import cell_names
+from cellwright.language.elaborate import EPSILON
+from cellwright.language.names import FORMS, FUNCTIONS
+from cellwright.language.syntax import HEADERS
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+LANGUAGE = (ROOT / "docs" / "language.md").read_text()
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(text: str, kind: str) -> list[str]:
+    fenced = re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [block[2] for block in fenced if block[1] == kind]
+
+
+def test_the_code_of_the_readme_runs() -> None:
+    shared: dict[str, object] = {}
+    code = blocks(README, "python")
+    assert len(code) == 2
+    for block in code:
+        exec(block, shared)
+    assert shared["seen"]["z"].shape == (100, 16, 36)
+
+
+def test_the_first_block_of_the_readme_is_the_peephole_lstm() -> None:
+    text = blocks(README, "")[0]
+    assert parse(text).program == cell("peephole_lstm").program
+    assert [(e.text, e.caption) for e in parse(text).equations] == [
+        (e.text, e.caption) for e in cell("peephole_lstm").equations
+    ]
+
+
+def test_the_mistake_of_the_readme_reads_so() -> None:
+    *_, shown = blocks(README, "")
+    i, f, z, c, o, h = (e.text for e in cell("peephole_lstm").equations)
+    with pytest.raises(CellError) as caught:
+        parse("\n".join((i, f, z, o, c, h)), "my")
+    assert shown == f"$ cellwright check my.cell\n{caught.value}\n"
+
+
+def test_the_readme_names_every_cell() -> None:
+    for name in cell_names():
+        assert f"`{name}`" in README
+
+
+def test_the_example_of_the_language_runs() -> None:
+    [text] = blocks(LANGUAGE, "cell")
+    layer = Recurrent(parse(text), 3, 4, floor=0.1)
+    assert layer(torch.randn(5, 2, 3))[0].shape == (5, 2, 4)
+
+
+def test_the_language_page_has_every_word() -> None:
+    for name in (*FUNCTIONS, *FORMS):
+        assert f"`{name}(" in LANGUAGE, name
+    for header in HEADERS:
+        assert f"`{header}:" in LANGUAGE
+    assert f"variance plus {EPSILON:.0e}".replace("e-05", "e-5") in LANGUAGE
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+def test_figures_of_the_readme_are_those_that_were_measured() -> None:
+    published = (ROOT / "benchmarks" / "results" / "published.md").read_text()
+    for name, _, ours, theirs in re.findall(
+        r"\| (\w+) \| (\d+) \| ([\d.]+) \| ([\d.]+)", published
+    ):
+        assert f"| `{name}` | {ours} | {theirs} |" in README
+    speed = (ROOT / "benchmarks" / "results" / "layer_speed.md").read_text()
+    row = next(line for line in speed.splitlines() if line.startswith("| 100, 16, 64, 64 |"))
+    measured = re.findall(r"([\d.]+) / ([\d.]+)", row)
+    assert len(measured) == 3
+    for ours, theirs in measured:
+        assert f"| {ours} ms | {theirs} ms |" in README
