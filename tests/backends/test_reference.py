@@ -128,3 +128,17 @@ def test_a_backend_that_there_is_not() -> None:
         select("fpga", p, torch.device("cpu"), torch.float32)
     with pytest.raises(BackendError, match="int64 is no floating-point type"):
         select("auto", p, torch.device("cpu"), torch.int64)
+
+
+def test_norm_is_the_layer_norm_of_torch() -> None:
+    p = program(
+        "input x : I\nstate h : H\nvector bias : I\n"
+        "y = norm(x) + bias\nh' = W y\ninit bias = 0\noutput y"
+    )
+    sizes = {"I": 7, "H": 3}
+    given_ = arguments(p, sizes, 4, 2, torch.float64)
+    own = dict(zip((q.name for q in p.parameters), given_.parameters, strict=True))
+    result = reference.run(p, given_.inputs, given_.states, given_.parameters)
+    gain = next(v for name, v in own.items() if name.startswith("gain"))
+    expected = torch.nn.functional.layer_norm(given_.inputs[0], (7,), gain, own["bias"])
+    assert relative_error(result.outputs[0], expected) <= 1e-12

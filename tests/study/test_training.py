@@ -47,6 +47,13 @@ def test_the_first_loss_is_near_what_counting_gives() -> None:
     assert run.epochs[0].valid == pytest.approx(MUSIC.baselines()["static"], rel=0.3)
 
 
+def test_gradients_are_clipped() -> None:
+    """To a norm that is lost beside Adam's epsilon, so that nothing is learned."""
+    losses = [e.valid for e in _train(replace(SETTINGS, clip_norm=1e-12)).epochs]
+    assert losses == pytest.approx([losses[0]] * len(losses), abs=1e-3)
+    assert [e.valid for e in _train().epochs] != pytest.approx(losses, abs=1e-2)
+
+
 def test_the_best_epochs_weights_give_the_test_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     """The losses of the second epoch are the ones reported, though two worse epochs follow."""
     valid = iter([2.0, 1.0, 3.0, 4.0])
