@@ -18,6 +18,7 @@ from cellwright.language import Cell, CellError, cell, cell_names, parse
 
 if TYPE_CHECKING:
     from cellwright.backends.registry import BackendError
+    from cellwright.layers.call import LayerError
     from cellwright.layers.named import (
         CIFG,
         FGR,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
         GRUResetBefore,
         PeepholeLSTM,
     )
-    from cellwright.layers.recurrent import LayerError, Recurrent
+    from cellwright.layers.recurrent import Recurrent
 
 __version__ = version("cellwright")
 
@@ -68,7 +69,7 @@ __all__ = [
 
 _LATER = {
     "BackendError": "backends.registry",
-    "LayerError": "layers.recurrent",
+    "LayerError": "layers.call",
     "Recurrent": "layers.recurrent",
 }
 

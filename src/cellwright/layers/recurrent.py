@@ -5,31 +5,24 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import sqrt
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from cellwright.backends.registry import select
-from cellwright.errors import CellwrightError
 from cellwright.language import Cell, print_program
 from cellwright.language import cell as find_cell
 from cellwright.layers import interop
+from cellwright.layers.call import Call, Expected, LayerError, State
 from cellwright.layers.operator import execute
 from cellwright.layers.parameters import Stack, stacks
 from cellwright.program.program import Program
 from cellwright.program.transforms import project, watch, without_biases
 
-__all__ = ["LayerError", "Recurrent", "State"]
-
-State: TypeAlias = Tensor | tuple[Tensor, ...]
-
-
-class LayerError(CellwrightError, ValueError):
-    """A layer was made or called with something it cannot work with."""
+__all__ = ["Recurrent"]
 
 
 class Recurrent(nn.Module):
@@ -129,7 +122,6 @@ class Recurrent(nn.Module):
         self.program: Program = p
         self._stacks: tuple[Stack, ...] = stacks(p)
         self._text = print_program(p)
-        self._state_sizes = [v.shape[0] for v in p.states]
         # A cell that mixes its input with values of the hidden size has x of size H.
         self._square = p.inputs[0].shape != ("I",)
         below = self._output_size * self._directions
@@ -143,7 +135,7 @@ class Recurrent(nn.Module):
             )
 
     def __getstate__(self) -> dict[str, Any]:
-        derived = ("program", "_stacks", "_text", "_state_sizes", "_square")
+        derived = ("program", "_stacks", "_text", "_square")
         return {k: v for k, v in self.__dict__.items() if k not in derived}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -250,7 +242,7 @@ class Recurrent(nn.Module):
         """
         if isinstance(x, PackedSequence):
             return self._forward_packed(x, state, lengths, resets)
-        call = self._prepare(x, state, lengths, resets)
+        call = self._expected(self.batch_first).call(x, state, lengths, resets)
         output, final, _ = self._run(call)
         return call.restore(output), self._leave([call.restore_state(s) for s in final])
 
@@ -280,7 +272,7 @@ class Recurrent(nn.Module):
                 "trace takes a padded tensor and lengths, not a PackedSequence: use "
                 "torch.nn.utils.rnn.pad_packed_sequence"
             )
-        call = self._prepare(x, state, lengths, resets)
+        call = self._expected(self.batch_first).call(x, state, lengths, resets)
         _, _, seen = self._run(call, (layer, int(reverse)))
         return {name: call.restore(v) for name, v in seen.items()}
 
@@ -293,7 +285,7 @@ class Recurrent(nn.Module):
                 "padded tensor with lengths= and resets="
             )
         padded, own = pad_packed_sequence(x)
-        call = self._prepare(padded, state, own, None, layout="TB")
+        call = self._expected(batch_first=False).call(padded, state, own, None)
         output, final, _ = self._run(call)
         if x.sorted_indices is not None:
             output, own = output.index_select(1, x.sorted_indices), own[x.sorted_indices.cpu()]
@@ -302,7 +294,7 @@ class Recurrent(nn.Module):
         return packed, self._leave(final)
 
     def _run(
-        self, call: _Call, watched: tuple[int, int] | None = None
+        self, call: Call, watched: tuple[int, int] | None = None
     ) -> tuple[Tensor, list[Tensor], dict[str, Tensor]]:
         """All layers: output, final states, and what was watched in one layer and direction."""
         x, final = call.x, []
@@ -334,81 +326,15 @@ class Recurrent(nn.Module):
     def _leave(self, states: list[Tensor]) -> State:
         return states[0] if len(states) == 1 else tuple(states)
 
-    # --- arguments ---------------------------------------------------------------------------
-
-    def _prepare(
-        self,
-        x: Tensor,
-        state: State | None,
-        lengths: Tensor | None,
-        resets: Tensor | None,
-        layout: str | None = None,
-    ) -> _Call:
-        layout = layout or ("BT" if self.batch_first else "TB")
-        if not isinstance(x, Tensor) or x.dim() not in (2, 3):
-            got = f"{x.dim()} dimensions" if isinstance(x, Tensor) else type(x).__name__
-            raise LayerError(
-                f"x must be a tensor ({', '.join(layout)}, I), or (T, I) for one "
-                f"sequence, got {got}"
-            )
-        if x.shape[-1] != self.input_size:
-            raise LayerError(
-                f"x must have {self.input_size} features in its last dimension "
-                f"(input_size), got shape {tuple(x.shape)}"
-            )
-        batched = x.dim() == 3
-        swap = batched and layout == "BT"
-        steps = x if batched else x.unsqueeze(1)
-        steps = steps.transpose(0, 1) if swap else steps
-        T, B = steps.shape[:2]
-        if T == 0:
-            raise LayerError(f"x has no steps: its shape is {tuple(x.shape)}")
-        if resets is not None:
-            _need(resets, "resets", tuple(x.shape[:-1]), lambda d: d == torch.bool, "bool")
-            resets = resets if batched else resets.unsqueeze(1)
-            resets = resets.transpose(0, 1) if swap else resets
-        if lengths is not None:
-            lengths = lengths if batched else lengths.reshape(1)
-            _need(
-                lengths,
-                "lengths",
-                (B,),
-                lambda d: not d.is_floating_point and d != torch.bool,
-                "integer",
-            )
-            if (
-                not torch.compiler.is_compiling()
-                and not torch._C._are_functorch_transforms_active()
-                and B
-                and not 1 <= int(lengths.min()) <= int(lengths.max()) <= T
-            ):
-                raise LayerError(
-                    f"lengths must be from 1 to {T}, the steps of x; got from "
-                    f"{int(lengths.min())} to {int(lengths.max())}"
-                )
-        return _Call(steps, self._states(state, steps, batched), lengths, resets, batched, swap)
-
-    def _states(self, state: State | None, x: Tensor, batched: bool) -> list[Tensor]:
-        B, places = x.shape[1], self.num_layers * self._directions
+    def _expected(self, batch_first: bool) -> Expected:
         sizes = {"H": self.hidden_size, "P": self.proj_size}
-        shapes = [
-            (places, B, sizes[s]) if batched else (places, sizes[s]) for s in self._state_sizes
-        ]
-        if state is None:
-            return [x.new_zeros(places, B, shape[-1]) for shape in shapes]
-        given = (state,) if isinstance(state, Tensor) else tuple(state)
-        names = [v.name for v in self.program.states]
-        if len(given) != len(shapes) or (len(shapes) > 1 and isinstance(state, Tensor)):
-            expected = f"a tuple ({', '.join(names)})" if len(names) > 1 else "one tensor"
-            raise LayerError(
-                f"state must be {expected}, got {len(given)} tensor{'s' * (len(given) != 1)}"
-            )
-        for name, s, shape in zip(names, given, shapes, strict=True):
-            if tuple(s.shape) != shape:
-                raise LayerError(
-                    f"the initial {name} must have shape {shape}, got {tuple(s.shape)}"
-                )
-        return [s if batched else s.unsqueeze(1) for s in given]
+        return Expected(
+            self.input_size,
+            self.num_layers * self._directions,
+            {v.name: sizes[v.shape[0]] for v in self.program.states},
+            batch_first,
+            next(self.parameters()),
+        )
 
     def extra_repr(self) -> str:
         """The arguments that differ from their defaults."""
@@ -428,38 +354,6 @@ class Recurrent(nn.Module):
         return ", ".join(shown)
 
 
-@dataclass(frozen=True)
-class _Call:
-    """The arguments of one call, as (T, B, I), and how to give results the caller's layout."""
-
-    x: Tensor
-    state: list[Tensor]
-    lengths: Tensor | None
-    resets: Tensor | None
-    batched: bool
-    swap: bool
-
-    def resets_from(self, direction: int) -> Tensor | None:
-        """In reverse a reset at the first step is no boundary: nothing comes before it."""
-        if self.resets is None or not direction:
-            return self.resets
-        return torch.cat((torch.zeros_like(self.resets[:1]), self.resets[1:]))
-
-    def restore(self, y: Tensor) -> Tensor:
-        if not self.batched:
-            return y.squeeze(1)
-        return y.transpose(0, 1) if self.swap else y
-
-    def restore_state(self, s: Tensor) -> Tensor:
-        return s if self.batched else s.squeeze(1)
-
-
 def _suffix(layer: int, direction: int) -> str:
     """As torch names parameters: `_l0`, `_l0_reverse`."""
     return f"_l{layer}" + "_reverse" * direction
-
-
-def _need(x: Tensor, name: str, shape: tuple[int, ...], fits: Any, kind: str) -> None:
-    if not isinstance(x, Tensor) or tuple(x.shape) != shape or not fits(x.dtype):
-        got = f"{x.dtype} {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
-        raise LayerError(f"{name} must be a tensor of {kind} values of shape {shape}, got {got}")

@@ -1,0 +1,157 @@
+"""What a layer is called with: checked, and laid out as one thing inside, whatever the caller's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from cellwright.errors import CellwrightError
+
+__all__ = ["Call", "Expected", "LayerError", "State"]
+
+State: TypeAlias = Tensor | tuple[Tensor, ...]
+
+
+class LayerError(CellwrightError, ValueError):
+    """A layer was made or called with something it cannot work with."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """The arguments of one call as `(T, B, …)`, and how to give results the caller's layout."""
+
+    x: Tensor
+    """`(T, B, I)`"""
+    state: list[Tensor]
+    """Each `(places, B, n)`."""
+    lengths: Tensor | None
+    resets: Tensor | None
+    """`(T, B)`"""
+    batched: bool
+    swap: bool
+
+    def resets_from(self, direction: int) -> Tensor | None:
+        """In reverse a reset at the first step is no boundary: nothing comes before it."""
+        if self.resets is None or not direction:
+            return self.resets
+        return torch.cat((torch.zeros_like(self.resets[:1]), self.resets[1:]))
+
+    def restore(self, y: Tensor) -> Tensor:
+        """A stream `(T, B, n)` in the caller's layout."""
+        if not self.batched:
+            return y.squeeze(1)
+        return y.transpose(0, 1) if self.swap else y
+
+    def restore_state(self, s: Tensor) -> Tensor:
+        """A state `(places, B, n)` in the caller's layout."""
+        return s if self.batched else s.squeeze(1)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a layer takes."""
+
+    input_size: int
+    places: int
+    """Layers times directions."""
+    states: Mapping[str, int]
+    """Features of each state, by its name, in order."""
+    batch_first: bool
+    like: Tensor
+    """A parameter: what x has to agree with in dtype and device."""
+
+    def call(
+        self, x: Tensor, state: State | None, lengths: Tensor | None, resets: Tensor | None
+    ) -> Call:
+        """Check the arguments of a call, and lay them out.
+
+        Raises LayerError where a shape or a type does not fit.
+        """
+        self._check_input(x)
+        batched = x.dim() == 3
+        swap = batched and self.batch_first
+        steps = x if batched else x.unsqueeze(1)
+        steps = steps.transpose(0, 1) if swap else steps
+        if resets is not None:
+            if not (
+                isinstance(resets, Tensor)
+                and resets.dtype == torch.bool
+                and resets.shape == x.shape[:-1]
+            ):
+                raise _mismatch("resets", x.shape[:-1], "bool", resets)
+            resets = resets if batched else resets.unsqueeze(1)
+            resets = resets.transpose(0, 1) if swap else resets
+        if lengths is not None:
+            lengths = _lengths(lengths, steps.shape[0], steps.shape[1], batched)
+        return Call(steps, self._states(state, steps, batched), lengths, resets, batched, swap)
+
+    def _check_input(self, x: Tensor) -> None:
+        if not isinstance(x, Tensor) or x.dim() not in (2, 3):
+            got = f"{x.dim()} dimensions" if isinstance(x, Tensor) else type(x).__name__
+            layout = "(B, T, I)" if self.batch_first else "(T, B, I)"
+            raise LayerError(f"x must be a tensor {layout}, or (T, I) for one sequence, got {got}")
+        if x.shape[-1] != self.input_size:
+            raise LayerError(
+                f"x must have {self.input_size} features in its last dimension (input_size), got "
+                f"shape {tuple(x.shape)}"
+            )
+        if x.shape[1 if self.batch_first and x.dim() == 3 else 0] == 0:
+            raise LayerError(f"x has no steps: its shape is {tuple(x.shape)}")
+        if x.device != self.like.device:
+            raise LayerError(
+                f"x is on {x.device} and the layer on {self.like.device}: move one of them with "
+                ".to(device)"
+            )
+        if x.dtype != self.like.dtype and not torch.is_autocast_enabled(x.device.type):
+            raise LayerError(
+                f"x is {x.dtype} and the layer {self.like.dtype}: convert one of them with "
+                ".to(dtype)"
+            )
+
+    def _states(self, state: State | None, x: Tensor, batched: bool) -> list[Tensor]:
+        B = x.shape[1]
+        if state is None:
+            return [x.new_zeros(self.places, B, n) for n in self.states.values()]
+        given = (state,) if isinstance(state, Tensor) else tuple(state)
+        if len(given) != len(self.states):
+            several = len(self.states) > 1
+            expected = f"a tuple ({', '.join(self.states)})" if several else "one tensor"
+            raise LayerError(
+                f"state must be {expected}, got {len(given)} tensor{'s' * (len(given) != 1)}"
+            )
+        for (name, n), s in zip(self.states.items(), given, strict=True):
+            shape = (self.places, B, n) if batched else (self.places, n)
+            if not isinstance(s, Tensor) or tuple(s.shape) != shape:
+                got = tuple(s.shape) if isinstance(s, Tensor) else type(s).__name__
+                raise LayerError(f"the initial {name} must have shape {shape}, got {got}")
+        return [s if batched else s.unsqueeze(1) for s in given]
+
+
+_INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
+
+def _lengths(lengths: Tensor, T: int, B: int, batched: bool) -> Tensor:
+    if not isinstance(lengths, Tensor) or lengths.dtype not in _INTEGERS:
+        raise _mismatch("lengths", (B,), "integer", lengths)
+    lengths = lengths if batched else lengths.reshape(-1)
+    if lengths.shape != (B,):
+        raise _mismatch("lengths", (B,), "integer", lengths)
+    # While torch traces there are no values to look at.
+    tracing = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    if B and not tracing and not 1 <= int(lengths.min()) <= int(lengths.max()) <= T:
+        raise LayerError(
+            f"lengths must be from 1 to {T}, the steps of x; got from {int(lengths.min())} to "
+            f"{int(lengths.max())}"
+        )
+    return lengths
+
+
+def _mismatch(name: str, shape: tuple[int, ...], kind: str, got: object) -> LayerError:
+    found = f"{got.dtype} {tuple(got.shape)}" if isinstance(got, Tensor) else type(got).__name__
+    return LayerError(
+        f"{name} must be a tensor of {kind} values of shape {tuple(shape)}, got {found}"
+    )
