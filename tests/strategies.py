@@ -43,6 +43,7 @@ NAMES = ("i", "f", "output", "init", "λ_2", "like", "state", "aB_9", "vector", 
          "scalar", "const", "z", "note", "sigma", "nU", "τ", "title", "o")  # fmt: skip
 STATES = (("h", "c", "m"), ("c", "h", "s_1"), ("state_", "h", "c"))
 FUNCTIONS = tuple(n for n, row in TABLE.items() if row.function)
+OF_VECTORS = ("mean", "deviation", "standardize")
 KINDS = ("add", "sub", "mul", "div", "neg", "apply", "apply", "sum", "spread", *FUNCTIONS)
 FORMS = len(KINDS)
 
@@ -156,11 +157,15 @@ class _Maker:
             v = self.matrix("H" if size == "I" else self.pick("HI"), size) @ argument
         elif kind == "spread":
             v = spread(self.any(SCALAR), self.pick("HI"))
-        elif TABLE[kind].arity == 2:
-            pair = [self.any(shape), self.any(self.pick((shape, shape, SCALAR)))]
+        elif TABLE[kind].arity > 1:
+            others = range(TABLE[kind].arity - 1)
+            several = [self.any(shape)]
+            several += [self.any(self.pick((shape, shape, SCALAR))) for _ in others]
             if self.draw(st.booleans()):
-                pair.reverse()
-            v = self.smoothly(kind, *pair)
+                several.reverse()
+            v = self.smoothly(kind, *several)
+        elif kind in OF_VECTORS:
+            v = self.smoothly(kind, self.any(self.pick(SHAPES[1:])))
         else:
             v = self.smoothly(kind, self.any(shape))
         v = self.kept(v)
@@ -199,6 +204,11 @@ class _Maker:
         return v
 
 
+def _uneven(v: Value) -> Value:
+    """A vector near `v` whose units are not all alike: those have no standard deviation."""
+    return build("tanh", v) + 3 * parameter(f"b_{v.shape[0]}_1", v.shape)
+
+
 TAMED: dict[str, Callable[..., Value]] = {
     "log": lambda v: build("log", build("softplus", v) + 0.5),
     "sqrt": lambda v: build("sqrt", v * v + 1),
@@ -206,6 +216,8 @@ TAMED: dict[str, Callable[..., Value]] = {
     "exp": lambda v: build("exp", build("tanh", v)),
     "sign": lambda v: build("sin", v),
     "step": lambda v: build("sigmoid", v),
+    "deviation": lambda v: build("deviation", _uneven(v)),
+    "standardize": lambda v: build("standardize", _uneven(v)),
 }
 
 
@@ -229,8 +241,14 @@ def _bound(v: Value, *of: tuple[float, float]) -> tuple[float, float]:
             return 4 * b, 4 * t + b
         case "sum", (a, s):
             return 4 * a, 4 * s
-        case "min" | "max", (a, s), (b, t):
+        case (("min" | "max"), (a, s), (b, t)):
             return max(a, b), max(s, t)
+        case "where", _, (a, s), (b, t):
+            return max(a, b), max(s, t)
+        case "deviation", (a, s):
+            return a, s
+        case "standardize", (_, s):
+            return 2.0, 3 * s
         case "exp", (_, s):
             return e, e * s
         case "softplus" | "sqrt", (a, s):

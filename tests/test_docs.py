@@ -10,9 +10,9 @@ import torch
 
 from cellwright import CellError, Recurrent, cell, parse
 from cellwright.language import cell_names
-from cellwright.language.elaborate import EPSILON
 from cellwright.language.names import FORMS, FUNCTIONS
 from cellwright.language.syntax import HEADERS
+from cellwright.program.ops import EPSILON
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

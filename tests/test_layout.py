@@ -19,6 +19,7 @@ ORDER = ("errors", "program", "language", "schedule", "backends", "layers", "stu
 MODULES = sorted(PACKAGE.rglob("*.py"))
 KNOW_CELLS = {
     "layers/named.py": "the named layers",
+    "layers/interop.py": "torch's own cells",
     "study/results.py": "the default list of compare",
 }
 

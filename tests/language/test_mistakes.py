@@ -36,7 +36,7 @@ CHAIN = "h' = W x" + " + h" * 150
 MISTAKES = {
     # functions
     "unknown function": Mistake("h' = sigmod(W x)", 1, "sigmod", "unknown function sigmod", "Did you mean sigmoid?"),
-    "unknown function, nothing near": Mistake("h' = quux(W x)", 1, "quux", "unknown function quux", "Functions are abs, cos, exp"),
+    "unknown function, nothing near": Mistake("h' = quux(W x)", 1, "quux", "unknown function quux", "Functions are abs, cos, deviation, exp"),
     "a value as a function": Mistake("a = W x\nh' = a(h)", 2, "a", "a is no function", "a * (h); a matrix has a capital first letter: A (h)"),
     "a vector as a function": Mistake("h' = p_i(W x)", 1, "p_i", "p_i is no function", "p_i * (W x)"),
     "a function alone": Mistake("h' = tanh * W x", 1, "tanh", "tanh is a function and stands alone", "tanh(h)"),

@@ -190,6 +190,21 @@ def test_what_torch_has_not_is_refused() -> None:
         cellwright.RNN(3, 4, proj_size=2).to_torch()
 
 
+def test_a_persons_own_lstm_is_torchs_too() -> None:
+    text = cellwright.cell("lstm").text.replace("b_f", "bias") + "\ninit bias = 1\n"
+    ours, theirs = cellwright.Recurrent(cellwright.parse(text), 3, 4), nn.LSTM(3, 4)
+    ours.load_state_dict(theirs.state_dict())
+    x = torch.randn(5, 2, 3)
+    assert relative_error(ours(x)[0], theirs(x)[0]) <= 1e-6
+    assert relative_error(ours.to_torch()(x)[0], theirs(x)[0]) <= 1e-6
+
+
+@pytest.mark.parametrize(("name", "theirs"), [("gru_reset_before", nn.GRU), ("noaf", nn.LSTM)])
+def test_a_checkpoint_of_other_equations_is_refused(name: str, theirs: type[nn.RNNBase]) -> None:
+    with pytest.raises(RuntimeError, match=r"(?s)Missing key.*bias_l0.*Unexpected key.*bias_ih_l0"):
+        cellwright.Recurrent(name, 3, 4).load_state_dict(theirs(3, 4).state_dict())
+
+
 def test_a_checkpoint_that_does_not_fit_is_refused() -> None:
     with pytest.raises(RuntimeError, match=r"size mismatch for weight_ih_l0"):
         cellwright.LSTM(3, 4).load_state_dict(nn.LSTM(3, 5).state_dict())

@@ -13,6 +13,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import cellwright
 from cellwright import CellwrightError, LayerError, Recurrent, parse
+from cellwright.backends import reference, registry
+from cellwright.backends.registry import Backend
 from cellwright.language import cell, cell_names
 from conformance import relative_error
 
@@ -61,6 +63,26 @@ def test_parameters_are_stacked_in_the_order_of_the_equations() -> None:
     assert len(shapes) == 4 * 6
 
 
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("scalar a\nh' = W x + a * (a_h * h)", "weight_ih a a_2"),
+        ("scalar p\nh' = W x + p * (p_i * h + p_j * h)", "weight_ih p p_2"),
+        ("scalar gain\nh' = norm(W x) + gain * h", "weight_ih gain gain_2"),
+        ("scalar bias\nh' = W x + bias * h + b", "weight_ih bias bias_2"),
+        ("h' = W x + bias_f * h + b", "weight_ih bias bias_f"),
+        ("scalar weight_ih\nh' = W x + weight_ih * R h", "weight_ih weight_hh weight_ih_2"),
+    ],
+)
+def test_no_two_stacks_have_one_name(text: str, names: str) -> None:
+    m = Recurrent(parse(text), 3, 4)
+    assert {k for k, _ in m.named_parameters()} == {f"{name}_l0" for name in names.split()}
+    assert list(m.views()) == [q.name for q in m.program.parameters]
+    y, _ = m(torch.randn(5, 2, 3))
+    y.sum().backward()
+    assert all(w.grad is not None for w in m.parameters())
+
+
 def test_views_write_to_the_parameters_and_inits_are_kept() -> None:
     m = layer()
     views = m.views()
@@ -96,8 +118,11 @@ def test_constants_can_be_overridden() -> None:
     assert not same(layer()(x), layer(decay=0.1)(x))
     text = RICH.text.replace("decay = 0.9", "decay = 0.1")
     assert same(layer(which=parse(text))(x), layer(decay=0.1)(x))
-    with pytest.raises(CellwrightError, match="no constant 'dcay': its constants are decay"):
+    with pytest.raises(LayerError, match="no constant 'dcay': its constants are decay"):
         layer(dcay=0.1)
+    for value in (float("nan"), float("inf"), "much", None):
+        with pytest.raises(LayerError, match="the constant decay must be a finite number, got"):
+            layer(decay=value)
 
 
 # --- running ------------------------------------------------------------------------------------
@@ -179,6 +204,41 @@ def test_a_trace_has_every_named_value_and_obeys_the_equations() -> None:
         layer().trace(draw(3, 2, 3), reverse=True)
 
 
+def test_a_trace_has_scalars_and_is_of_the_run_that_went_on() -> None:
+    """One run: the layer above reads what was seen below."""
+    m = layer(which=parse("s = mean(x)\nh' = tanh(W x + R h) * s"), num_layers=2)
+    x = draw(5, 2, 3)
+    seen = m.trace(x, layer=0)
+    assert same(seen["s"], x.mean(-1, keepdim=True))
+    top = m.trace(x, layer=1)
+    assert same(top["s"], seen["h"].mean(-1, keepdim=True))
+    assert same(top["h"], m(x)[0])
+
+
+def test_an_output_may_be_changed_in_place() -> None:
+    """As that of nn.LSTM: relu_() or dropout on it is common."""
+    m, x = layer(), draw(5, 2, 3)
+    expected = torch.autograd.grad(m(x)[0].relu().sum(), m.bias_l0)
+    found = torch.autograd.grad(m(x)[0].relu_().sum(), m.bias_l0)
+    assert same(found, expected)
+
+
+def test_forward_runs_the_backend_that_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def run(*args: object, **options: object) -> reference.Result:
+        calls.append(args[0])
+        return reference.run(*args, **options)
+
+    counting = Backend("counting", "", run, lambda p, device, dtype: None)
+    monkeypatch.setattr(registry, "BACKENDS", (*registry.BACKENDS, counting))
+    x = draw(5, 2, 3)
+    layer()(x)[0].sum().backward()
+    assert not calls
+    layer(backend="counting")(x)[0].sum().backward()
+    assert len(calls) == 2
+
+
 def test_a_square_cell_asks_for_equal_sizes() -> None:
     mixes = parse("h' = tanh(x + R h)", "mixes")
     assert Recurrent(mixes, 4, 4)(torch.randn(3, 2, 4))[0].shape == (3, 2, 4)
@@ -231,6 +291,12 @@ def test_named_layers_take_the_arguments_of_torch() -> None:
         ({"num_layers": -1}, "num_layers must be"),
         ({"num_layers": 2, "dropout": 1.5}, "dropout must be a probability"),
         ({"proj_size": 4}, "smaller than hidden_size 4, got 4"),
+        ({"proj_size": -1}, "proj_size must be a whole number of at least 0, got -1"),
+        ({"proj_size": "2"}, "proj_size must be a whole number of at least 0, got '2'"),
+        ({"bias": "relu"}, "bias must be True or False, got 'relu'"),
+        ({"batch_first": 1}, "batch_first must be True or False, got 1"),
+        ({"bidirectional": None}, "bidirectional must be True or False, got None"),
+        ({"num_layers": 2, "dropout": "0.5"}, "dropout must be a probability, .* got '0.5'"),
         ({"backend": "fpga"}, "unknown backend 'fpga'"),
     ],
 )
@@ -259,6 +325,24 @@ def test_bad_arguments(options: dict[str, object], words: str) -> None:
         (lambda m: m(torch.zeros(3, 2, 3), lengths=torch.tensor([0, 3])), "from 1 to 3.*from 0"),
         (lambda m: m(torch.zeros(3, 2, 3), lengths=torch.ones(2)), "integer"),
         (lambda m: m(torch.zeros(3, 2, 3), resets=torch.zeros(3, 2)), "resets must be .* bool"),
+        (lambda m: m(torch.zeros(3, 3), lengths=3), r"lengths must be .* shape \(1,\).* got int"),
+        (lambda m: m(torch.zeros(3, 2, 3), lengths=torch.ones(2) * 1j), "integer.*complex64"),
+        (lambda m: m(torch.zeros(3, 2, 3), (None, None)), "initial h must have .* got NoneType"),
+        (lambda m: m(torch.zeros(3, 2, 3), "ab"), r"a tuple \(h, c\), got 1"),
+        (lambda m: m(torch.zeros(3, 2, 3), 5), r"a tuple \(h, c\), got 1"),
+        (lambda m: m(torch.zeros(3, 2, 3).double()), "x is torch.float64 and the layer torch.f"),
+        (lambda m: m(torch.zeros(3, 2, 3, dtype=torch.int64)), "x is torch.int64 and the layer"),
+        (lambda m: m(torch.zeros(3, 2, 3, device="meta")), "x is on meta and the layer on cpu"),
+        (
+            lambda m: m(torch.zeros(3, 2, 3), (torch.zeros(1, 2, 4), torch.zeros(1, 2, 4).half())),
+            "the initial c is torch.float16 and the layer torch.float32",
+        ),
+        (
+            lambda m: m(
+                torch.zeros(3, 2, 3), resets=torch.zeros(3, 2, dtype=torch.bool, device="meta")
+            ),
+            "resets must be .* on the layer's device, got torch.bool .* on meta",
+        ),
     ],
 )
 def test_bad_calls(call, words: str) -> None:

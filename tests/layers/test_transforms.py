@@ -7,12 +7,18 @@ from pathlib import Path
 import pytest
 import torch
 import torch.multiprocessing as mp
+from hypothesis import given, settings
 from torch import nn
+from torch.autograd import forward_ad
 from torch.func import functional_call, grad, jacrev, vmap
 
-from cellwright import Recurrent
-from cellwright.language import cell_names
+from cellwright import LayerError, Recurrent, parse
+from cellwright.language import cell_names, print_program
+from cellwright.layers.operator import _run
+from cellwright.program.program import Program
+from conformance import arguments
 from models import FULL, Tagger, train_in_two_processes
+from strategies import programs
 
 PLAIN: dict[str, object] = {}
 
@@ -106,9 +112,9 @@ def test_gradcheck_and_gradgradcheck(name: str) -> None:
         y, final = functional_call(layer, weights, (x, given))
         return (y, final) if isinstance(final, torch.Tensor) else (y, *final)
 
-    arguments = (x, *states, *layer.parameters())
-    assert torch.autograd.gradcheck(run, arguments)
-    assert torch.autograd.gradgradcheck(run, arguments)
+    given_ = (x, *states, *layer.parameters())
+    assert torch.autograd.gradcheck(run, given_)
+    assert torch.autograd.gradgradcheck(run, given_)
 
 
 def test_an_argument_computed_from_another_is_not_counted_twice() -> None:
@@ -124,13 +130,69 @@ def test_an_argument_computed_from_another_is_not_counted_twice() -> None:
 
 def test_opcheck() -> None:
     layer = Recurrent("rnn", 3, 2)
-    from cellwright.layers.operator import _run
-
     for save in (False, True):
-        arguments = (layer._text, "auto", save, [torch.randn(4, 2, 3)], [torch.zeros(1, 2, 2)[0]],
+        given_ = (layer._step.text, "auto", save,
+                     [torch.randn(4, 2, 3)], [torch.zeros(1, 2, 2)[0]],
                      [w.detach().requires_grad_(save) for w in layer.views().values()],
                      torch.tensor([4, 2]), None, False)  # fmt: skip
-        torch.library.opcheck(_run, arguments)
+        torch.library.opcheck(_run, given_)
+
+
+@settings(max_examples=15)
+@given(programs(sums=False))
+def test_opcheck_of_random_programs(p: Program) -> None:
+    """Above all: results are laid out as the operator's fake says, and none is a view."""
+    given_ = arguments(p, {"I": 3, "H": 2}, 4, 2, torch.float32)
+    arguments_ = (print_program(p), "auto", True, given_.inputs, given_.states,
+                  given_.parameters, None, None, False)  # fmt: skip
+    torch.library.opcheck(_run, arguments_, test_utils=("test_schema", "test_faketensor"))
+
+
+def test_compile_of_values_that_share_a_gemm() -> None:
+    layer = Recurrent(parse("y = W_a x\nh' = tanh(W_b x) + h\noutput y"), 3, 4)
+    x = torch.randn(5, 2, 3)
+    compiled = torch.compile(layer, fullgraph=True, backend="inductor")
+    torch.testing.assert_close(compiled(x)[0], layer(x)[0])
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_forward_mode(name: str) -> None:
+    layer = Recurrent(name, 3, 2, dtype=torch.float64)
+    x, v = torch.randn(2, 4, 2, 3, dtype=torch.float64)
+    with forward_ad.dual_level():
+        y, _ = layer(forward_ad.make_dual(x, v))
+        tangent = forward_ad.unpack_dual(y).tangent
+    _, expected = torch.func.jvp(lambda x: layer(x)[0], (x,), (v,))
+    torch.testing.assert_close(tangent, expected)
+    step = 1e-6
+    slope = (layer(x + step * v)[0] - layer(x - step * v)[0]) / (2 * step)
+    torch.testing.assert_close(tangent, slope, atol=1e-8, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_norm_is_right_where_a_square_is_too_large_for_the_type(dtype: torch.dtype) -> None:
+    layer = Recurrent(parse("h' = norm(W x) + 0.5 * h"), 8, 8)
+    x = 1000 * torch.randn(5, 2, 8)
+    expected, _ = layer(x)
+    with torch.autocast("cpu", dtype=dtype):
+        y, _ = layer(x)
+        gradient = torch.autograd.grad(y.float().sum(), layer.gain_l0)[0]
+    torch.testing.assert_close(y.float(), expected, atol=5e-2, rtol=0)
+    assert gradient.isfinite().all() and gradient.any()
+
+
+def test_autocast_leaves_float64_alone_as_everywhere_in_torch() -> None:
+    layer = Recurrent("lstm", 3, 2, dtype=torch.float64)
+    x = torch.randn(4, 2, 3, dtype=torch.float64)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert layer(x)[0].dtype == torch.float64
+        with pytest.raises(LayerError, match=r"x is torch.float32 and the layer torch.float64"):
+            layer(x.float())
+
+
+def test_shapes_without_data() -> None:
+    layer = Recurrent("lstm", 3, 2, device="meta")
+    assert layer(torch.randn(4, 2, 3, device="meta"))[0].shape == (4, 2, 2)
 
 
 def test_ddp_averages_gradients(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from cellwright.backends import reference
 from cellwright.language import program as read
 from cellwright.program import ops
+from cellwright.program.derivative import derivative
 from cellwright.program.ops import (
     LEAVES,
     TABLE,
@@ -42,6 +43,9 @@ SHAPES: dict[str, tuple[tuple[str, ...], ...]] = {
     "apply": (("H", "I"), I),
     "outer": (H, I),
     "spread": ((),),
+    "mean": (H,),
+    "deviation": (H,),
+    "standardize": (H,),
 }
 POSITIVE = {"log", "sqrt"}
 POINTS = torch.tensor([-2.5, -0.7, 0.3, 1.1, 2.9], dtype=torch.float64)
@@ -98,7 +102,7 @@ def derivative_error(
     expected_y = row.torch(torch, *tensors)
     if row.name == "spread":
         expected_y = expected_y.expand(SIZES["H"])
-    if row.name == "sum":
+    if y.shape == ():
         expected_y = expected_y.reshape(())
     seed = torch.linspace(-1.3, 1.7, max(1, expected_y.numel()), dtype=torch.float64)
     seed = seed.reshape(expected_y.shape)
@@ -138,6 +142,8 @@ CASES = [
         else [(H,), ((),)]
         if row.arity == 1
         else [(H, H), (H, ()), ((), H), ((), ())]
+        if row.arity == 2
+        else [(H, H, H), (H, (), ()), ((), H, ()), ((), (), H)]
     )
 ]
 
@@ -160,6 +166,22 @@ def test_ties_are_shared_as_in_torch(name: str) -> None:
     some = same + torch.tensor([0, 1, 0, -1, 0])
     for pair in ([same, same], [same, some], [some, same]):
         assert derivative_error(TABLE[name], (H, H), pair) == 0.0
+
+
+@pytest.mark.parametrize("text", ["sqrt(relu(x))", "sqrt(max(x, 0))", "log(-min(x, -1))"])
+def test_what_is_not_chosen_counts_as_zero_though_its_slope_is_infinite(text: str) -> None:
+    p = read(f"input x : H\nstate h : H\nh' = h + {text}\noutput h'")
+    x = torch.tensor([[[-1.0, 2.0, 3.0, 0.5, -0.3]]], dtype=torch.float64, requires_grad=True)
+    start = torch.zeros(1, 5, dtype=torch.float64)
+    y = reference.run(p, [x], [start], []).outputs[0]
+    [expected] = torch.autograd.grad(y.sum(), [x])
+    d = derivative(p)
+    with torch.no_grad():
+        saved = reference.run(d.forward, [x], [start], []).outputs[1:]
+        given = [torch.ones_like(y), *([x] if d.saved_inputs else []), *saved]
+        found = reference.run(d.backward, given, [start], [], reverse=True).outputs[0]
+    assert torch.equal(found, expected)
+    assert found.isfinite().all()
 
 
 @pytest.mark.parametrize("name", ["relu", "abs", "sign", "step"])
@@ -186,6 +208,8 @@ def test_every_row_has_a_meaning_for_people() -> None:
         ("add", (("H", "I"), H)),
         ("tanh", (("H", "I"),)),
         ("sum", (("H", "I"),)),
+        ("mean", ((),)),
+        ("standardize", ((),)),
         ("apply", (("H", "I"), H)),
         ("apply", (H, H)),
         ("apply", (("H", "I"), ())),

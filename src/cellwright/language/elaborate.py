@@ -28,9 +28,6 @@ from cellwright.program.program import Constant, Named, Parameter, Program, prim
 
 __all__ = ["elaborate"]
 
-EPSILON = 1e-5
-"""Added to the variance in `norm`, as `torch.nn.LayerNorm` does by default."""
-
 
 def elaborate(text: s.Syntax, default_output: bool = False) -> Program:
     """The Program of a text; with `default_output` its first state is the output, where the text
@@ -180,15 +177,7 @@ class _Elaboration:
             size = self.found.final_size(last.name)
             return spread(self._build(rest[0]), size) if rest else size_of(size)
         arguments = [self._build(a) for a in e.arguments]
-        if name == "mean":
-            return _mean(arguments[0])
         if name == "norm":
-            centred = arguments[0] - _mean(arguments[0])
-            deviation = build("sqrt", _mean(centred * centred) + EPSILON)
             gain = self.found.gains[self.here.place.line, e.start]
-            return parameter(gain, self.found.shape(gain)) * (centred / deviation)
+            return parameter(gain, self.found.shape(gain)) * build("standardize", *arguments)
         return build(FUNCTIONS.get(name, name), *arguments)
-
-
-def _mean(x: Value) -> Value:
-    return build("sum", x) / size_of(*x.shape)

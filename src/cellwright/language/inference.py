@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
+from itertools import count
 
 from cellwright.language import syntax as s
 from cellwright.language.errors import CellError, Place
@@ -20,6 +21,11 @@ __all__ = ["Inference"]
 
 STATE_LETTERS = ("h", "c")
 """Never learned vectors: an equation is missing where these are read and not set."""
+
+VECTORS = ("norm", "outer", "mean", "deviation", "standardize")
+"""What takes vectors only."""
+SCALARS = ("sum", "mean", "deviation")
+"""What gives a scalar, whatever it takes."""
 
 # A size while it is being inferred: a scalar has none, a vector one, a matrix two.
 Extent = tuple[int, ...]
@@ -44,6 +50,7 @@ class Inference:
         self._sizes = Sizes()
         self._extents: dict[str, Extent] = {}
         self._read: set[str] = set()
+        self._written = {w for st in text.statements for w in re.findall(r"\w+", st.place.text)}
         self._here = text.statements[0]
         check_order([st for st, _ in self.equations], self.names)
         for st, equation in self.equations:
@@ -216,7 +223,7 @@ class Inference:
                 )
             return (self._sizes.known(self._size(e.arguments[1])),)
         extents = [self._infer(a) for a in e.arguments]
-        if name in ("norm", "mean", "outer") and not all(extents):
+        if name in VECTORS and not all(extents):
             raise self._error(
                 f"{name} takes {'vectors' if arity > 1 else 'a vector'}, and this is "
                 "a single number",
@@ -232,7 +239,7 @@ class Inference:
         if name == "norm":
             self._gain(e, extents[0])
             return extents[0]
-        return () if name in ("sum", "mean") else self._same(extents, e)
+        return () if name in SCALARS else self._same(extents, e)
 
     def _size(self, e: s.Expression) -> str:
         if not isinstance(e, s.Matrix) or e.transposed:
@@ -244,9 +251,8 @@ class Inference:
         """A `norm` learns a gain of its own, named after the equation it stands in."""
         assert isinstance(self._here.content, s.Equation)
         base = f"gain_{self._here.content.target.name}"
-        written = " ".join(st.place.text for st in self.text.statements)
-        taken = {*re.findall(r"\w+", written), *self.gains.values()}
-        name = next(n for i in range(1, 10**6) if (n := f"{base}_{i}") not in taken)
+        name = next(n for i in count(1) if (n := f"{base}_{i}") not in self._written)
+        self._written.add(name)
         self.gains[self._here.place.line, e.start] = name
         self._extents[name] = extent
 
@@ -319,4 +325,4 @@ class Inference:
 def _usage(name: str) -> str:
     if name in FORMS:
         return FORMS[name][0]
-    return f"{name}({', '.join('ab'[: TABLE[FUNCTIONS[name]].arity])})"
+    return f"{name}({', '.join('abc'[: TABLE[FUNCTIONS[name]].arity])})"

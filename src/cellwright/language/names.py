@@ -19,7 +19,6 @@ FUNCTIONS: dict[str, str] = {
 
 FORMS: dict[str, tuple[str, str]] = {
     "norm": ("norm(v)", "layer normalisation of v over its units, with a learned gain"),
-    "mean": ("mean(v)", "the mean of a vector over its units, a scalar"),
     "size": ("size(H)", "the number of units a size stands for, a scalar"),
     "spread": ("spread(v, H)", "a scalar repeated for each unit of a size"),
     "outer": ("outer(a, b)", "the outer product of two vectors; only a sum takes it"),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cellwright.errors import CellwrightError
 
-__all__ = ["Call", "Expected", "LayerError", "State"]
+__all__ = ["Call", "Expected", "LayerError", "State", "autocast_dtype"]
 
 State: TypeAlias = Tensor | tuple[Tensor, ...]
 
@@ -81,6 +81,7 @@ class Expected:
                 isinstance(resets, Tensor)
                 and resets.dtype == torch.bool
                 and resets.shape == x.shape[:-1]
+                and resets.device == x.device
             ):
                 raise _mismatch("resets", x.shape[:-1], "bool", resets)
             resets = resets if batched else resets.unsqueeze(1)
@@ -101,14 +102,20 @@ class Expected:
             )
         if x.shape[1 if self.batch_first and x.dim() == 3 else 0] == 0:
             raise LayerError(f"x has no steps: its shape is {tuple(x.shape)}")
-        if x.device != self.like.device:
+        self._check_type("x", x)
+
+    def _check_type(self, name: str, x: Tensor) -> None:
+        """Device and dtype as the layer's; of float types, autocast leaves float64 alone only."""
+        like = self.like
+        if x.device != like.device:
             raise LayerError(
-                f"x is on {x.device} and the layer on {self.like.device}: move one of them with "
+                f"{name} is on {x.device} and the layer on {like.device}: move one of them with "
                 ".to(device)"
             )
-        if x.dtype != self.like.dtype and not torch.is_autocast_enabled(x.device.type):
+        cast = autocast_dtype(x) is not None and autocast_dtype(like) is not None
+        if x.dtype != like.dtype and not cast:
             raise LayerError(
-                f"x is {x.dtype} and the layer {self.like.dtype}: convert one of them with "
+                f"{name} is {x.dtype} and the layer {like.dtype}: convert one of them with "
                 ".to(dtype)"
             )
 
@@ -116,7 +123,7 @@ class Expected:
         B = x.shape[1]
         if state is None:
             return [x.new_zeros(self.places, B, n) for n in self.states.values()]
-        given = (state,) if isinstance(state, Tensor) else tuple(state)
+        given = tuple(state) if isinstance(state, tuple | list) else (state,)
         if len(given) != len(self.states):
             several = len(self.states) > 1
             expected = f"a tuple ({', '.join(self.states)})" if several else "one tensor"
@@ -128,7 +135,17 @@ class Expected:
             if not isinstance(s, Tensor) or tuple(s.shape) != shape:
                 got = tuple(s.shape) if isinstance(s, Tensor) else type(s).__name__
                 raise LayerError(f"the initial {name} must have shape {shape}, got {got}")
+            self._check_type(f"the initial {name}", s)
         return [s if batched else s.unsqueeze(1) for s in given]
+
+
+def autocast_dtype(x: Tensor) -> torch.dtype | None:
+    """What autocast casts `x` to; None where it does not, as with float64 everywhere in torch."""
+    device = x.device.type
+    if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)):
+        return None
+    eligible = x.is_floating_point() and x.dtype != torch.float64
+    return torch.get_autocast_dtype(device) if eligible else None
 
 
 _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
@@ -151,7 +168,12 @@ def _lengths(lengths: Tensor, T: int, B: int, batched: bool) -> Tensor:
 
 
 def _mismatch(name: str, shape: tuple[int, ...], kind: str, got: object) -> LayerError:
-    found = f"{got.dtype} {tuple(got.shape)}" if isinstance(got, Tensor) else type(got).__name__
+    found = (
+        f"{got.dtype} {tuple(got.shape)} on {got.device}"
+        if isinstance(got, Tensor)
+        else type(got).__name__
+    )
     return LayerError(
-        f"{name} must be a tensor of {kind} values of shape {tuple(shape)}, got {found}"
+        f"{name} must be a tensor of {kind} values of shape {tuple(shape)}, on the layer's "
+        f"device, got {found}"
     )

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
-from torch import nn
 
-from cellwright.language import cell as find_cell
-from cellwright.layers.interop import split_biases
 from cellwright.layers.recurrent import Recurrent
 
 __all__ = [
@@ -29,7 +25,6 @@ __all__ = [
     "CoupledLSTM",
     "GRUResetBefore",
     "PeepholeLSTM",
-    "twin",
 ]
 
 
@@ -37,8 +32,6 @@ class _Named(Recurrent):
     """A layer of one cell of the catalogue; arguments and contract as `Recurrent`."""
 
     cell_name: ClassVar[str]
-    torch_module: ClassVar[Callable[..., nn.RNNBase] | None] = None
-    """The module of torch.nn that has the same equations."""
 
     def __init__(
         self,
@@ -81,14 +74,12 @@ class RNN(_Named):
     """The simple recurrent network of Elman (1990); `torch.nn.RNN` with tanh."""
 
     cell_name = "rnn"
-    torch_module = nn.RNN
 
 
 class LSTM(_Named):
     """The LSTM with forget gate and without peepholes; `torch.nn.LSTM`."""
 
     cell_name = "lstm"
-    torch_module = nn.LSTM
 
 
 class PeepholeLSTM(_Named):
@@ -107,7 +98,6 @@ class GRU(_Named):
     """The GRU with the reset after the matrix, as cuDNN and Keras run it; `torch.nn.GRU`."""
 
     cell_name = "gru"
-    torch_module = nn.GRU
 
 
 class GRUResetBefore(_Named):
@@ -187,31 +177,3 @@ NAMED: tuple[type[_Named], ...] = (
     MGU,
     JANET,
 )
-
-
-def twin(layer: Recurrent) -> nn.RNNBase | None:
-    """The module of torch.nn with the equations and parameters of `layer`, where there is one."""
-    modules = [
-        c.torch_module
-        for c in NAMED
-        if c.torch_module is not None and find_cell(c.cell_name).program == layer.cell.program
-    ]
-    if not modules:
-        return None
-    w = next(layer.parameters())
-    arguments: dict[str, Any] = {"proj_size": layer.proj_size} if layer.proj_size else {}
-    for name in ("num_layers", "bias", "batch_first", "dropout", "bidirectional"):
-        arguments[name] = getattr(layer, name)
-    try:
-        made = modules[0](
-            layer.input_size, layer.hidden_size, **arguments, device=w.device, dtype=w.dtype
-        )
-    except ValueError:  # torch projects its LSTM only
-        return None
-    own = {k: v.detach().clone() for k, v in layer.state_dict().items()}
-    for key in [k for k in own if k.startswith("bias_")]:
-        ih, hh = split_biases(own.pop(key), layer.program)
-        suffix = key.removeprefix("bias")
-        own[f"bias_ih{suffix}"], own[f"bias_hh{suffix}"] = ih, hh
-    made.load_state_dict(own)
-    return made.train(layer.training)

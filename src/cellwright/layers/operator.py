@@ -14,11 +14,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from cellwright.backends import reference
 from cellwright.backends.registry import select
 from cellwright.language import print_program
 from cellwright.language import program as read_program
+from cellwright.layers.call import autocast_dtype
 from cellwright.program.derivative import derivative
 from cellwright.program.program import Program
 from cellwright.program.transforms import with_outputs
@@ -41,16 +43,15 @@ def execute(
     """Run a program, given as text; arguments and results as `backends.reference.run`.
 
     Differentiable any number of times. Under autocast everything is cast to its dtype. Under
-    torch.func's transforms the reference backend runs, which torch can see into.
+    torch.func's transforms and in forward mode the reference backend runs, which torch can see
+    into.
     """
-    device = inputs[0].device.type
-    if torch.is_autocast_enabled(device):
-        dtype = torch.get_autocast_dtype(device)
+    dtype = autocast_dtype(inputs[0])
+    if dtype is not None:
         inputs, states, parameters = (
             [x.to(dtype) for x in xs] for xs in (inputs, states, parameters)
         )
-    compiling = torch.compiler.is_compiling()
-    if not compiling and torch._C._are_functorch_transforms_active():
+    if _seen_into():
         result = reference.run(
             _parsed(program),
             inputs,
@@ -77,6 +78,13 @@ def execute(
     )
     n = _output_count(program)
     return found[:n], found[n : n + len(states)]
+
+
+def _seen_into() -> bool:
+    """Whether a transform is active that cannot go through an operator."""
+    if torch.compiler.is_compiling():
+        return False
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator, unused-ignore]
@@ -106,17 +114,18 @@ def _run(
             q, inputs, states, parameters, lengths=lengths, resets=resets, reverse=reverse
         )
     outputs, saved = result.outputs[: len(p.outputs)], result.outputs[len(p.outputs) :]
-    return _unaliased(
-        [*outputs, *result.states, *result.sums, *saved], [*inputs, *states, *parameters]
-    )
+    return _owned([*outputs, *result.states, *result.sums, *saved], [*inputs, *states, *parameters])
 
 
-def _unaliased(results: list[Tensor], arguments: list[Tensor]) -> list[Tensor]:
-    """An operator's results may share memory neither with its arguments nor with each other."""
+def _owned(results: list[Tensor], arguments: list[Tensor]) -> list[Tensor]:
+    """Each result contiguous in memory of its own, as an operator's have to be: no view, and
+    nothing shared with an argument or with each other."""
     seen = {x.untyped_storage().data_ptr() for x in arguments}
     for i, x in enumerate(results):
-        if x.untyped_storage().data_ptr() in seen:
-            results[i] = x = x.clone()
+        memory = x.untyped_storage()
+        whole = memory.nbytes() == x.nbytes and memory.data_ptr() not in seen
+        if not whole or x._is_view() or not x.is_contiguous():
+            results[i] = x = x.clone(memory_format=torch.contiguous_format)
         seen.add(x.untyped_storage().data_ptr())
     return results
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, count
 
 from cellwright.program.ops import Shape, Value
 from cellwright.program.program import Parameter, Program
@@ -18,7 +19,7 @@ class Stack:
 
     name: str
     """As in torch, without the layer: `weight_ih`, `weight_hh`, `weight_hr`, `bias`; other learned
-    vectors go by the letters before the underscore of their names."""
+    vectors go by the letters before the underscore of their names. No two stacks have one name."""
     members: tuple[Parameter, ...]
 
     @property
@@ -34,21 +35,29 @@ def stacks(p: Program) -> tuple[Stack, ...]:
     `weight_hh` those in the recurrence; `weight_hr` the projection; `bias` the vectors that are
     only added. Where a kind has several shapes, the first has the kind's name.
     """
-    groups: dict[tuple[str, Shape], list[Parameter]] = {}
+    groups: dict[tuple[str | None, str, Shape], list[Parameter]] = {}
     for q in sorted(p.parameters, key=lambda q: -len(q.shape)):
-        groups.setdefault((_kind(p, q), q.shape), []).append(q)
+        kind = _kind(p, q)
+        label = kind or (q.name.split("_")[0] if q.shape else q.name)
+        groups.setdefault((kind, label, q.shape), []).append(q)
     names: set[str] = set()
     found = []
-    for (kind, _), members in groups.items():
-        name = kind if kind not in names else members[0].name
-        names.add(name)
+    for (kind, label, _), members in groups.items():
+        first = members[0].name
+        taken = names | set(KINDS) - {kind}
+        candidates = chain((label, first), (f"{first}_{i}" for i in count(2)))
+        names.add(name := next(n for n in candidates if n not in taken))
         found.append(Stack(name, tuple(members)))
-    order = ("weight_ih", "weight_hh", "weight_hr", "bias")
-    rank = {name: i for i, name in enumerate(order)}
-    return tuple(sorted(found, key=lambda s: rank.get(s.name, len(order))))
+    rank = {name: i for i, name in enumerate(KINDS)}
+    return tuple(sorted(found, key=lambda s: rank.get(s.name, len(KINDS))))
 
 
-def _kind(p: Program, q: Parameter) -> str:
+KINDS = ("weight_ih", "weight_hh", "weight_hr", "bias")
+"""The stacks that torch's layers have, in their order."""
+
+
+def _kind(p: Program, q: Parameter) -> str | None:
+    """One of `KINDS`, if it is any of them."""
     if len(q.shape) == 2:
         if q.shape[0] == "P":
             return "weight_hr"
@@ -56,9 +65,7 @@ def _kind(p: Program, q: Parameter) -> str:
             v.op == "apply" and q.value in _matrix(v) and v in p.recurrent for v in p.values
         )
         return "weight_hh" if recurrent else "weight_ih"
-    if q in biases(p):
-        return "bias"
-    return q.name.split("_")[0] if q.shape else q.name
+    return "bias" if q in biases(p) else None
 
 
 def _matrix(v: Value) -> tuple[Value, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
-from math import sqrt
+from math import isfinite, sqrt
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from cellwright.backends.registry import select
+from cellwright.errors import CellwrightError
 from cellwright.language import Cell, print_program
 from cellwright.language import cell as find_cell
 from cellwright.layers import interop
@@ -20,7 +21,7 @@ from cellwright.layers.call import Call, Expected, LayerError, State
 from cellwright.layers.operator import execute
 from cellwright.layers.parameters import Stack, stacks
 from cellwright.program.program import Program
-from cellwright.program.transforms import project, watch, without_biases
+from cellwright.program.transforms import project, spelled_out, watch, without_biases
 
 __all__ = ["Recurrent"]
 
@@ -74,25 +75,35 @@ class Recurrent(nn.Module):
         **constants: float,
     ) -> None:
         super().__init__()
-        for name, size in (
-            ("input_size", input_size),
-            ("hidden_size", hidden_size),
-            ("num_layers", num_layers),
+        for name, size, least in (
+            ("input_size", input_size, 1),
+            ("hidden_size", hidden_size, 1),
+            ("num_layers", num_layers, 1),
+            ("proj_size", proj_size, 0),
         ):
-            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-                raise LayerError(f"{name} must be a whole number of at least 1, got {size!r}")
-        if isinstance(dropout, bool) or not 0 <= dropout <= 1:
+            if isinstance(size, bool) or not isinstance(size, int) or size < least:
+                raise LayerError(f"{name} must be a whole number of at least {least}, got {size!r}")
+        for name, flag in (
+            ("bias", bias),
+            ("batch_first", batch_first),
+            ("bidirectional", bidirectional),
+        ):
+            if not isinstance(flag, bool):
+                raise LayerError(f"{name} must be True or False, got {flag!r}")
+        if isinstance(dropout, bool) or not _is_number(dropout) or not 0 <= dropout <= 1:
             raise LayerError(f"dropout must be a probability, from 0 to 1, got {dropout!r}")
         if dropout and num_layers == 1:
             warnings.warn(
                 "dropout acts between layers, and num_layers is 1: it does nothing here",
                 stacklevel=2,
             )
-        if not 0 <= proj_size < hidden_size:
+        if proj_size >= hidden_size:
             raise LayerError(
-                "proj_size must be at least 0 and smaller than hidden_size "
-                f"{hidden_size}, got {proj_size!r}"
+                f"proj_size must be smaller than hidden_size {hidden_size}, got {proj_size}"
             )
+        for name, value in constants.items():
+            if not _is_number(value):
+                raise LayerError(f"the constant {name} must be a finite number, got {value!r}")
         self.cell = find_cell(cell)
         self.input_size, self.hidden_size, self.proj_size = input_size, hidden_size, proj_size
         self.num_layers, self.bias, self.batch_first = num_layers, bias, batch_first
@@ -116,12 +127,15 @@ class Recurrent(nn.Module):
 
     def _build(self) -> None:
         """What follows from the arguments alone, and is not part of the state of the module."""
-        p = self.cell.program.with_constants(**self.constants)
-        p = p if self.bias else without_biases(p)
-        p = project(p) if self.proj_size else p
+        try:
+            p = self.cell.program.with_constants(**self.constants)
+            p = p if self.bias else without_biases(p)
+            p = project(p) if self.proj_size else p
+        except CellwrightError as e:
+            raise LayerError(str(e)) from None
         self.program: Program = p
         self._stacks: tuple[Stack, ...] = stacks(p)
-        self._text = print_program(p)
+        self._step = _Step(p)
         # A cell that mixes its input with values of the hidden size has x of size H.
         self._square = p.inputs[0].shape != ("I",)
         below = self._output_size * self._directions
@@ -135,7 +149,7 @@ class Recurrent(nn.Module):
             )
 
     def __getstate__(self) -> dict[str, Any]:
-        derived = ("program", "_stacks", "_text", "_square")
+        derived = ("program", "_stacks", "_step", "_square")
         return {k: v for k, v in self.__dict__.items() if k not in derived}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -195,8 +209,9 @@ class Recurrent(nn.Module):
         """Does nothing: code written for `nn.LSTM` may call it."""
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        for layer, direction in self._places():
-            interop.fold_biases(state_dict, prefix, _suffix(layer, direction), self.program)
+        if self.bias and interop.twin(self.cell.program):
+            for layer, direction in self._places():
+                interop.fold_biases(state_dict, prefix, _suffix(layer, direction), self.program)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def to_torch(self) -> nn.RNNBase:
@@ -204,12 +219,32 @@ class Recurrent(nn.Module):
 
         Raises LayerError where torch.nn has none.
         """
-        from cellwright.layers.named import twin
-
-        made = twin(self)
-        if made is None:
-            raise LayerError(f"torch.nn has no module with the equations of {self.cell.name}")
-        return made
+        module = interop.twin(self.cell.program)
+        if module is None or (self.proj_size and module is not nn.LSTM):
+            projected = " with a projection" * bool(self.proj_size)
+            raise LayerError(
+                f"torch.nn has no module with the equations of {self.cell.name}{projected}"
+            )
+        w = next(self.parameters())
+        made = module(
+            self.input_size,
+            self.hidden_size,
+            num_layers=self.num_layers,
+            bias=self.bias,
+            batch_first=self.batch_first,
+            dropout=self.dropout,
+            bidirectional=self.bidirectional,
+            **({"proj_size": self.proj_size} if self.proj_size else {}),
+            device=w.device,
+            dtype=w.dtype,
+        )
+        own = {k: v.detach().clone() for k, v in self.state_dict().items()}
+        for key in [k for k in own if k.startswith("bias_")]:
+            ih, hh = interop.split_biases(own.pop(key), self.program)
+            suffix = key.removeprefix("bias")
+            own[f"bias_ih{suffix}"], own[f"bias_hh{suffix}"] = ih, hh
+        made.load_state_dict(own)
+        return made.train(self.training)
 
     # --- running -----------------------------------------------------------------------------
 
@@ -256,8 +291,9 @@ class Recurrent(nn.Module):
         layer: int = 0,
         reverse: bool = False,
     ) -> dict[str, Tensor]:
-        """Every named value of the equations at every step, `(T, B, H)`, laid out as x.
+        """Every named value of the equations at every step, laid out as x.
 
+        A vector is `(T, B, H)`, a scalar `(T, B, 1)`.
         `layer` and `reverse` choose which layer and direction to look into. A state's name stands
         for its new value: `trace(x)["c"]` is c after each step.
 
@@ -303,21 +339,24 @@ class Recurrent(nn.Module):
             outputs = []
             for direction in range(self._directions):
                 at = layer * self._directions + direction
-                arguments = (
+                watching = (layer, direction) == watched
+                step = _Step(watch(self.program)) if watching else self._step
+                views = self.views(layer, bool(direction))
+                streams, new = execute(
+                    step.text,
+                    self.backend,
                     [x],
                     [s[at] for s in call.state],
-                    list(self.views(layer, bool(direction)).values()),
+                    [views[name] for name in step.parameters],
                     call.lengths,
                     call.resets_from(direction),
                     bool(direction),
                 )
-                if (layer, direction) == watched:
-                    p = watch(self.program)
-                    values, _ = execute(print_program(p), self.backend, *arguments)
-                    seen = {o.removesuffix("'"): v for o, v in zip(p.outputs, values, strict=True)}
-                [y], new = execute(self._text, self.backend, *arguments)
-                outputs.append(y)
+                named = dict(zip(step.outputs, streams, strict=True))
+                outputs.append(named[self.program.outputs[0]])
                 final.append(new)
+                if watching:
+                    seen = {name.removesuffix("'"): v for name, v in named.items()}
             x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
             if self.dropout and layer < self.num_layers - 1:
                 x = nn.functional.dropout(x, self.dropout, self.training)
@@ -352,6 +391,20 @@ class Recurrent(nn.Module):
                 shown.append(f"{name}={getattr(self, name)!r}")
         shown += [f"{k}={v!r}" for k, v in self.constants.items()]
         return ", ".join(shown)
+
+
+class _Step:
+    """A program as the operator takes it."""
+
+    def __init__(self, p: Program) -> None:
+        p = spelled_out(p)
+        self.text = print_program(p)
+        self.parameters = tuple(q.name for q in p.parameters)
+        self.outputs = p.outputs
+
+
+def _is_number(x: object) -> bool:
+    return isinstance(x, int | float) and isfinite(x)
 
 
 def _suffix(layer: int, direction: int) -> str:

@@ -13,7 +13,6 @@ parameter of the backward program. With that, Programs are closed under differen
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -36,6 +35,7 @@ from cellwright.program.ops import (
     topological,
 )
 from cellwright.program.program import Named, Parameter, Program, prime
+from cellwright.program.sharing import Fresh, shared
 
 __all__ = ["Derivative", "derivative"]
 
@@ -57,19 +57,6 @@ class Derivative:
     what it would not know a size without."""
     by_sums: tuple[str, ...]
     """The parameters of backward that stand for the gradients of the program's sums, in order."""
-
-
-class _Fresh:
-    """Names that are not taken yet, by the program or by an operation."""
-
-    def __init__(self, taken: Iterable[str]) -> None:
-        self._taken = {*taken, *TABLE}
-
-    def __call__(self, name: str) -> str:
-        numbered = (name, *(f"{name}_{i}" for i in range(2, len(self._taken) + 3)))
-        found = next(n for n in numbered if n not in self._taken)
-        self._taken.add(found)
-        return found
 
 
 class _Gradients:
@@ -109,7 +96,7 @@ def _zeros(shape: Shape) -> Value:
 @lru_cache(maxsize=1024)
 def derivative(p: Program) -> Derivative:
     """The derivative of `p` by its streams in, initial states and parameters."""
-    fresh = _Fresh([q.name for q in p.parameters] + [c.name for c in p.constants])
+    fresh = Fresh([q.name for q in p.parameters] + [c.name for c in p.constants])
     outputs = [input_(fresh(f"g_{_plain(o)}"), p.named[o].shape) for o in p.outputs]
     states = [state(fresh(f"d_{s.name}"), *s.shape) for s in p.states]
     totals = [
@@ -152,7 +139,7 @@ def derivative(p: Program) -> Derivative:
         for v, g in gradients.items()
         if g in renamed and (name := _gradient_name(p, v))
     }
-    named = _shared(results, telling, fresh)
+    named = shared(results, fresh, telling)
     streams_out = [Named(fresh(f"d_{v.name}"), g) for v, g in zip(p.inputs, by_input, strict=True)]
     next_states = [Named(prime(s.name), g) for s, g in zip(states, by_state, strict=True)]
     sums = [Named(fresh(f"d_{q.name}"), g) for q, g in zip(p.parameters, by_parameter, strict=True)]
@@ -183,7 +170,7 @@ def _parameters(equations: Iterable[Named]) -> tuple[Parameter, ...]:
 
 def _with_outputs(p: Program, names: Mapping[Value, str]) -> Program:
     """`p` with more streams out; a value without an equation gets one, of the name given."""
-    fresh = _Fresh(p.names)
+    fresh = Fresh(p.names)
     by_value = {e.value: e.name for e in reversed(p.equations)}
     added = tuple(Named(fresh(n), v) for v, n in names.items() if v not in by_value)
     by_value |= {e.value: e.name for e in added}
@@ -217,14 +204,3 @@ def _gradient_name(p: Program, v: Value) -> str | None:
         if len(e.value.args) == 1 and v is e.value.args[0]:
             return f"delta_{_plain(e.name)}"
     return None
-
-
-def _shared(roots: Sequence[Value], hints: Mapping[Value, str], fresh: _Fresh) -> list[Named]:
-    """Equations for what is used more than once, so that the printed form stays small."""
-    values = topological(roots)
-    uses = Counter(a for v in values for a in v.args) + Counter(roots)
-    return [
-        Named(fresh(hints.get(v, "t")), v)
-        for v in values
-        if uses[v] > 1 and v.args and len(v.shape) < 2
-    ]

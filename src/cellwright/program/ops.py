@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeAlias
 from weakref import WeakValueDictionary
 
 __all__ = [
+    "EPSILON",
     "LEAVES",
     "TABLE",
     "Operation",
@@ -240,6 +241,17 @@ def _reduction(op: str, shapes: tuple[Shape, ...]) -> Shape:
     return ()
 
 
+def _vector_to_scalar(op: str, shapes: tuple[Shape, ...]) -> Shape:
+    _vector(op, shapes)
+    return ()
+
+
+def _vector(op: str, shapes: tuple[Shape, ...]) -> Shape:
+    if len(shapes[0]) != 1:
+        raise ShapeError(f"{op} of shape {shapes[0]}")
+    return shapes[0]
+
+
 def _apply(op: str, shapes: tuple[Shape, ...]) -> Shape:
     matrix, vector = shapes
     if len(matrix) != 2 or vector != matrix[1:]:
@@ -264,6 +276,9 @@ def _spread(op: str, shapes: tuple[Shape, ...]) -> Shape:
 
 
 # --- the table --------------------------------------------------------------------------------
+
+EPSILON = 1e-5
+"""Added to the variance in `deviation` and `standardize`, as `torch.nn.LayerNorm` does."""
 
 Derivative: TypeAlias = Callable[..., tuple[Value | None, ...]]
 
@@ -296,7 +311,13 @@ def _rows(*rows: Operation) -> Mapping[str, Operation]:
 
 def _larger(g: Value, a: Value, b: Value) -> Value:
     """What of `g` goes to `a` where it goes to the larger one; in a tie half, as in torch."""
-    return g * (0.5 * (1 + build("sign", a - b)))
+    return build("where", a - b, g, build("where", b - a, number(0), 0.5 * g))
+
+
+def _deviation(t: Any, x: Any) -> Any:
+    """In float32 at least: the square of what a smaller type holds may be beyond it."""
+    wide = x.to(t.promote_types(x.dtype, t.float32))
+    return t.sqrt(wide.var(-1, correction=0, keepdim=True) + EPSILON).to(x.dtype)
 
 
 def _applied(m: Value, x: Value) -> Value:
@@ -329,7 +350,7 @@ TABLE: Mapping[str, Operation] = _rows(
     Operation("tanh", "the hyperbolic tangent, between -1 and 1", lambda t, x: t.tanh(x),
               lambda g, y, x: (g * (1 - y * y),)),
     Operation("relu", "v where it is positive, else 0", lambda t, x: t.relu(x),
-              lambda g, y, x: (g * build("step", x),)),
+              lambda g, y, x: (build("where", x, g, number(0)),)),
     Operation("exp", "e to the power of v", lambda t, x: t.exp(x),
               lambda g, y, x: (g * y,)),
     Operation("log", "the natural logarithm", lambda t, x: t.log(x),
@@ -355,9 +376,26 @@ TABLE: Mapping[str, Operation] = _rows(
               lambda g, y, x: (None,)),
     Operation("step", "1 where v is positive, else 0; its derivative counts as 0",
               lambda t, x: (x > 0).to(x.dtype), lambda g, y, x: (None,)),
+    Operation("where", "where(v, a, b): a where v is positive, else b",
+              lambda t, v, a, b: t.where(v > 0, a, b),
+              lambda g, y, v, a, b: (
+                  None, build("where", v, g, number(0)), build("where", v, number(0), g)
+              ), 3),
     Operation("sum", "the sum of a vector over its units, a scalar",
               lambda t, x: x.sum(-1, keepdim=True) if x.dim() else x,
               lambda g, y, x: (fit(g, x.shape),), shape=_reduction),
+    Operation("mean", "the mean of a vector over its units, a scalar",
+              lambda t, x: x.mean(-1, keepdim=True),
+              lambda g, y, x: (fit(g / size_of(*x.shape), x.shape),), shape=_vector_to_scalar),
+    Operation("deviation", "sqrt(variance + 1e-5) of a vector over its units, a scalar",
+              lambda t, x: _deviation(t, x),
+              lambda g, y, x: (g / (size_of(*x.shape) * y) * (x - build("mean", x)),),
+              shape=_vector_to_scalar),
+    Operation("standardize", "a vector less its mean, divided by its deviation",
+              lambda t, x: t.nn.functional.layer_norm(x, x.shape[-1:], eps=EPSILON),
+              lambda g, y, x: (
+                  (g - build("mean", g) - y * build("mean", g * y)) / build("deviation", x),
+              ), shape=_vector),
     Operation("spread", "a scalar repeated for each unit of a size: spread(v, H)",
               lambda t, x: x, lambda g, y, x: (build("sum", g),), shape=_spread, function=False),
     Operation("apply", "a matrix applied to a vector",

@@ -18,8 +18,17 @@ from cellwright.program.ops import (
     topological,
 )
 from cellwright.program.program import Named, Parameter, Program, prime
+from cellwright.program.sharing import Fresh, shared
 
-__all__ = ["biases", "project", "watch", "with_outputs", "without_biases"]
+__all__ = [
+    "alike",
+    "biases",
+    "project",
+    "spelled_out",
+    "watch",
+    "with_outputs",
+    "without_biases",
+]
 
 
 def with_outputs(p: Program, outputs: Iterable[str]) -> Program:
@@ -36,9 +45,36 @@ def with_outputs(p: Program, outputs: Iterable[str]) -> Program:
 
 
 def watch(p: Program) -> Program:
-    """The same step with every named vector as a stream out."""
-    named = tuple(e.name for e in p.equations if e.value.shape != ())
-    return check(replace(p, outputs=named), "watch")
+    """The same step with every named value as a stream out."""
+    return check(replace(p, outputs=tuple(e.name for e in p.equations)), "watch")
+
+
+def spelled_out(p: Program) -> Program:
+    """The same step with more equations: its text grows with its values, not with their uses.
+
+    Parameters may come in another order.
+    """
+    added = shared(p.roots, Fresh(p.names), named={e.value for e in p.equations})
+    at = {v: i for i, v in enumerate(p.values)}
+    equations = sorted((*p.equations, *added), key=lambda e: at[e.value])
+    return _pruned(replace(p, equations=tuple(equations)), "spelled_out")
+
+
+def alike(p: Program, q: Program) -> bool:
+    """Whether two programs compute the same, parameters in the same order, whatever the names and
+    initial values in them."""
+    return _anonymous(p) == _anonymous(q)
+
+
+def _anonymous(p: Program) -> tuple[Value, ...]:
+    """The outputs, new states and sums with leaves numbered, not named."""
+    leaves = (*p.inputs, *p.states, *(q.value for q in p.parameters))
+    numbered = {v: Value(v.op, shape=v.shape, attr=str(i)) for i, v in enumerate(leaves)}
+    numbered |= {constant(c.name): number(c.default) for c in p.constants}
+    wanted = [p.named[o] for o in p.outputs] + [p.next(s) for s in p.states]
+    wanted += [t.value for t in p.sums]
+    done = substitute(wanted, numbered)
+    return tuple(done[v] for v in wanted)
 
 
 def biases(p: Program) -> tuple[Parameter, ...]:
@@ -55,20 +91,21 @@ def without_biases(p: Program) -> Program:
     zero = {q.value for q in biases(p)}
     done: dict[Value, Value] = {}
     for v in p.values:
-        if v.op in ("add", "sub") and zero & set(v.args) and not zero >= set(v.args):
-            keep = next(a for a in v.args if a not in zero)
-            negative = v.op == "sub" and v.args[0] in zero
-            kept = substitute([keep], done)[keep]
-            done[v] = -kept if negative else kept
-        elif v in zero:
+        if v.op in ("add", "sub") and zero >= set(v.args):
+            zero.add(v)
+        if v in zero:
             done[v] = spread(number(0), *v.shape)
+        elif v.op in ("add", "sub") and zero & set(v.args):
+            [kept] = [a for a in v.args if a not in zero]
+            value = -done[kept] if v.op == "sub" and kept is v.args[1] else done[kept]
+            done[v] = value if value.shape == v.shape else spread(value, *v.shape)
         else:
             done[v] = substitute([v], done)[v]
-    return _rebuilt(p, done, "without_biases")
+    return _rebuilt(p, done, {e.name: done[e.value] for e in p.equations}, "without_biases")
 
 
 def project(p: Program) -> Program:
-    """The same step with its output state multiplied by a matrix `(P, H)`: LSTMP.
+    """The same step with its output state multiplied by a learned matrix `(P, H)`: LSTMP.
 
     Sak, Senior, Beaufays (2014), arXiv 1402.1128, and `proj_size` of `torch.nn.LSTM`.
 
@@ -77,44 +114,54 @@ def project(p: Program) -> Program:
     output = p.outputs[0]
     old = next((s for s in p.states if prime(s.name) == output), None)
     if old is None:
-        raise CellwrightError(
-            f"proj_size: the output {output} is no state, so there is no "
-            "recurrent projection; put a torch.nn.Linear after the layer"
-        )
-    new = state(old.name, "P")
+        raise _no_projection(f"the output {output} is no state, so nothing recurrent is projected")
     value = p.next(old)
-    for v in p.values:
-        for i, a in enumerate(v.args):
-            if a is value or (a is old and not (v.op == "apply" and i == 1)):
-                raise CellwrightError(
-                    f"proj_size: {old.name} is used elementwise, so it cannot have another size "
-                    "than the hidden state; put a torch.nn.Linear after the layer"
-                )
     applied = {v.args[0] for v in p.values if v.op == "apply" and v.args[1] is old}
-    other = {v.args[0] for v in p.values if v.op == "apply" and v.args[1] is not old}
-    if applied & other or any(m.op != "parameter" for m in applied):
-        raise CellwrightError(f"proj_size: a matrix applied to {old.name} is used elsewhere too")
-    taken = {q.name for q in p.parameters}
-    name = next(
-        n for n in ("W_hr", *(f"W_hr_{i}" for i in range(2, len(taken) + 3))) if n not in taken
-    )
-    swap = {old: new, **{m: parameter(m.name, (m.shape[0], "P")) for m in applied}}
-    done: dict[Value, Value] = dict(swap)
+    for v in p.values:
+        through = v.op == "apply" and v.args[1] is old
+        if old in v.args and not through:
+            raise _no_projection(
+                f"{old.name} is used elementwise, so it cannot have another size than the rest"
+            )
+        if value in v.args:
+            raise _no_projection(
+                f"the value of {output} is read in the same step, before it is projected"
+            )
+        if through and v.args[0].op == "transpose":
+            raise _no_projection(f"{old.name} is read through a transposed matrix")
+        if applied & set(v.args) and not through:
+            matrix = next(a for a in v.args if a in applied)
+            raise _no_projection(
+                f"{matrix.name} is applied to {old.name} and to something of the hidden size too"
+            )
+    if old in (e.value for e in p.equations):
+        raise _no_projection(f"{old.name} is given another name, or handed on to another state")
+    name = Fresh(p.names)("W_hr")
+    done: dict[Value, Value] = {old: state(old.name, "P")}
+    done |= {m: parameter(m.name, (m.shape[0], "P")) for m in applied}
     for v in p.values:
         if v not in done:
             done[v] = substitute([v], done)[v]
-    done[value] = parameter(name, ("P", "H")) @ done[value]
-    return _rebuilt(p, done, "project")
+    equations = {e.name: done[e.value] for e in p.equations}
+    equations[output] = parameter(name, ("P", *old.shape)) @ equations[output]
+    return _rebuilt(p, done, equations, "project")
 
 
-def _rebuilt(p: Program, done: Mapping[Value, Value], after: str) -> Program:
-    """`p` with its values exchanged."""
+def _no_projection(why: str) -> CellwrightError:
+    return CellwrightError(f"proj_size: {why}; put a torch.nn.Linear after the layer instead")
+
+
+def _rebuilt(
+    p: Program, done: Mapping[Value, Value], equations: Mapping[str, Value], after: str
+) -> Program:
+    """`p` with its leaves exchanged, and the value of each equation."""
     return _pruned(
         replace(
             p,
             inputs=tuple(done.get(v, v) for v in p.inputs),
             states=tuple(done.get(v, v) for v in p.states),
-            equations=tuple(Named(e.name, done[e.value]) for e in p.equations),
+            equations=tuple(Named(e.name, equations[e.name]) for e in p.equations),
+            sums=tuple(Named(t.name, done[t.value]) for t in p.sums),
         ),
         after,
     )

@@ -1,0 +1,53 @@
+"""Equations for what repeats or nests deep, so that a program's text stays small and flat."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from cellwright.program.ops import TABLE, Value, topological
+from cellwright.program.program import Named
+
+__all__ = ["Fresh", "shared"]
+
+DEEPEST = 20
+"""How many operations the text of one equation nests at the most; the reader takes 100."""
+
+
+class Fresh:
+    """Names that are not taken yet, by the program or by an operation."""
+
+    def __init__(self, taken: Iterable[str]) -> None:
+        self._taken = {*taken, *TABLE}
+
+    def __call__(self, name: str) -> str:
+        """`name`, or where it is taken `name_2` and so on; taken from now on."""
+        numbered = (name, *(f"{name}_{i}" for i in range(2, len(self._taken) + 3)))
+        found = next(n for n in numbered if n not in self._taken)
+        self._taken.add(found)
+        return found
+
+
+def shared(
+    roots: Sequence[Value],
+    fresh: Fresh,
+    hints: Mapping[Value, str] | None = None,
+    named: Collection[Value] = (),
+) -> list[Named]:
+    """Equations for the values below `roots` that are used more than once or lie too deep.
+
+    `hints` are telling names; what is `named` has a name already.
+    """
+    hints = hints or {}
+    values = topological(roots)
+    uses = Counter(a for v in values for a in v.args) + Counter(roots)
+    found = []
+    depth: dict[Value, int] = {}
+    for v in values:
+        depth[v] = 1 + max((depth[a] for a in v.args), default=0)
+        if v in named:
+            depth[v] = 1
+        elif v.args and len(v.shape) < 2 and (uses[v] > 1 or depth[v] > DEEPEST):
+            found.append(Named(fresh(hints.get(v, "t")), v))
+            depth[v] = 1
+    return found
