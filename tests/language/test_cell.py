@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
 from pathlib import Path
 
 import pytest
 
+from cellwright import Recurrent
 from cellwright.language import Cell, Equation, aliases, cell, cell_names, parse
+from cellwright.language.cell import ARGUMENTS
 from cellwright.program.ops import Shape
 
 TEXT = """\
@@ -56,7 +59,10 @@ def test_equations_and_captions() -> None:
         Equation("f", "f  = σ(W_f x + R_f h)", "how much to keep: all of it # or not", 8),
         Equation("h'", "h' = f * h + b", "", 11),
     )
-    assert c.captions == {"f": "how much to keep: all of it # or not", "h'": ""}
+
+
+def test_the_arguments_of_a_layer_are_no_names_for_constants() -> None:
+    assert set(ARGUMENTS) == set(inspect.signature(Recurrent.__init__).parameters) - {"constants"}
 
 
 def test_a_header_word_can_be_a_name() -> None:

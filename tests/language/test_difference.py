@@ -68,7 +68,7 @@ def test_what_only_the_second_has_follows_what_it_follows_there() -> None:
 
 def test_captions_come_along() -> None:
     (row, *_) = difference(parse(LSTM), parse(LSTM.replace("# what to write", "# other")))
-    assert (row.left_caption, row.right_caption) == ("what to write", "other")
+    assert row.caption == "what to write"
     assert not row.changed
 
 

@@ -67,9 +67,8 @@ def run(
     like = inputs[0]
     for v in program.values:
         if v.op in ("number", "size", "constant"):
-            env[v] = torch.full(
-                (), _scalar(v, program, sizes), dtype=like.dtype, device=like.device
-            )
+            number = torch.tensor(_scalar(v, program, sizes), dtype=torch.float64)
+            env[v] = number.to(like.device, like.dtype)
     cut = phases(program)
     plan = _plans(program)
     plan.once(env, sizes)

@@ -13,13 +13,29 @@ from pathlib import Path
 from cellwright.language.elaborate import elaborate
 from cellwright.language.errors import CellError, Place
 from cellwright.language.reader import read
+from cellwright.language.syntax import Declare, New, Output, Statement, Syntax
 from cellwright.language.syntax import Equation as EquationSyntax
-from cellwright.language.syntax import New, Output, Statement, Syntax
 from cellwright.program.program import Program, prime
 
 __all__ = ["Cell", "Equation", "aliases", "cell", "cell_names", "parse", "program"]
 
 SUFFIX = ".cell"
+ARGUMENTS = (
+    "cell",
+    "input_size",
+    "hidden_size",
+    "num_layers",
+    "bias",
+    "batch_first",
+    "dropout",
+    "bidirectional",
+    "proj_size",
+    "device",
+    "dtype",
+    "backend",
+    "self",
+)
+"""What a layer's constructor takes beside a cell's constants."""
 LARGEST = 1_000_000
 """Bytes of a cell's text: a thousand times the longest in the catalogue."""
 
@@ -52,11 +68,6 @@ class Cell:
 
     def __reduce__(self) -> tuple[object, ...]:
         return parse, (self.text, self.name)
-
-    @property
-    def captions(self) -> Mapping[str, str]:
-        """Each equation's caption, by the name it sets."""
-        return {e.name: e.caption for e in self.equations}
 
 
 def program(text: str, source: str = "<text>") -> Program:
@@ -126,6 +137,14 @@ def _as_layer(p: Program, syntax: Syntax) -> None:
                 "Name an equation that sets a vector, for example h'.",
                 st.place,
             )
+        if isinstance(st.content, Declare) and st.content.kind == "const":
+            [name] = st.content.names
+            if name.name in ARGUMENTS:
+                raise refuse(
+                    f"{name.name} is an argument of every layer, and so would this constant be",
+                    "Give it another name.",
+                    st.at(name),
+                )
         if isinstance(st.content, EquationSyntax) and st.content.sum:
             raise refuse("a cell has no sums", "Remove this line.", st.place)
     shapes = {v.shape for v in p.values}

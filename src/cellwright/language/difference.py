@@ -34,8 +34,8 @@ class Row:
     left: tuple[Span, ...] | None
     """The first cell's text, complete and in order; None where it has no such equation."""
     right: tuple[Span, ...] | None
-    left_caption: str = ""
-    right_caption: str = ""
+    caption: str = ""
+    """The first cell's."""
 
     @property
     def changed(self) -> bool:
@@ -243,8 +243,7 @@ def _row(left: _Line | None, right: _Line | None, different: Collection[tuple[st
         name=named.equation.name,
         left=tuple(_spans(left, {i for i, _ in same})) if left else None,
         right=tuple(_spans(right, {j for _, j in same})) if right else None,
-        left_caption=left.equation.caption if left else "",
-        right_caption=right.equation.caption if right else "",
+        caption=left.equation.caption if left else "",
     )
 
 

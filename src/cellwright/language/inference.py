@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
-from itertools import count
+from itertools import chain, count
 
 from cellwright.language import syntax as s
 from cellwright.language.errors import CellError, Place
@@ -47,7 +47,9 @@ class Inference:
         """The gain of each `norm`, by line and column."""
         self.sizes_at: dict[str, Place] = {}
         """Where a size is named in an expression."""
-        self._sizes = Sizes()
+        # Who declares that something has the size I says that it is another than H.
+        declared = (*self.names.shapes.values(), *self.names.inputs.values())
+        self._sizes = Sizes(distinct="I" in (*chain(*declared), *self.names.states.values()))
         self._extents: dict[str, Extent] = {}
         self._read: set[str] = set()
         self._written = {w for st in text.statements for w in re.findall(r"\w+", st.place.text)}
@@ -186,6 +188,12 @@ class Inference:
         return self._extents[name]
 
     def _matrix(self, m: s.Matrix) -> tuple[int, int]:
+        if len(m.name) > 1 and (function := m.name.lower()) in (*FUNCTIONS, *FORMS):
+            raise self._error(
+                f"{m.name} would be a matrix, as its first letter is a capital",
+                f"Write {function}(…) for the function.",
+                m,
+            )
         self._read.add(m.name)
         if m.name not in self._extents:
             declared = self.names.shapes.get(m.name)

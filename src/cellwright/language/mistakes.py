@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from cellwright.language.errors import CellError, Place
+from cellwright.language.names import FORMS, FUNCTIONS
 from cellwright.language.syntax import HEADERS
 
 __all__ = ["brackets", "misplaced", "stray"]
@@ -39,9 +40,10 @@ def brackets(code: str, place: Place) -> None:
 _INSTEAD = {
     "^": "There are no powers: write v * v. The transpose of a matrix is R^T.",
     "@": "A matrix stands before its vector without a sign: W x.",
-    "×": "Write * for the elementwise product.",
-    "∘": "Write * for the elementwise product.",
-    "·": "Write * for the elementwise product.",
+    **dict.fromkeys("×∘·∗•⋅∙", "Write * for the elementwise product."),
+    **dict.fromkeys("–—‐‑", "Write - for minus."),
+    **dict.fromkeys("’‘`´", "Write ' for the prime of a state: c'."),
+    **dict.fromkeys("\u00a0\u2009\u202f", "It looks like a space: write an ordinary one."),
     "[": "Group with round brackets: ( ).",
     "{": "Group with round brackets: ( ).",
     "'": "A prime follows the name of a state: c' is its new value. There is only one.",
@@ -131,6 +133,18 @@ def misplaced(code: str, start: int, end: int, place: Place) -> CellError:
             f"After {last} a value is expected: a name, a number, a function or a bracket.",
             here,
         )
+    if found == ".":
+        return CellError(
+            f". is not expected after {last}",
+            "A value has no attributes; the transpose of a matrix is written R^T.",
+            here,
+        )
+    if last in FUNCTIONS or last in FORMS:
+        return CellError(
+            f"the function {last} has no brackets",
+            f"Put what it is applied to into brackets: {last}(…).",
+            here,
+        )
     if _ends_value(last) and (found[0].isalnum() or found[0] in "(."):
         return _side_by_side(last, found, here)
     return CellError(
@@ -141,7 +155,12 @@ def misplaced(code: str, start: int, end: int, place: Place) -> CellError:
 
 
 def _side_by_side(last: str, found: str, here: Place) -> CellError:
-    if last[0].isalpha() and last[-1] not in "'′":
+    if last == ")":
+        remedy = (
+            "Write * between them for the elementwise product. A matrix stands before its vector "
+            "without brackets: W x + R x for (W + R) x."
+        )
+    elif last[0].isalpha() and last[-1] not in "'′":
         matrix = last[0].upper() + last[1:]
         remedy = (
             f"Write {last} * {found} for the elementwise product, or {matrix} {found} if "

@@ -6,7 +6,6 @@ import re
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
-from math import isinf
 from typing import TypeVar
 
 from lark import Lark, Token, Transformer, v_args
@@ -37,6 +36,8 @@ from cellwright.language.syntax import (
 
 __all__ = ["read"]
 
+LARGEST = 1e38
+"""The largest number: layers compute in float32 at the least."""
 DEEPEST = 100
 """How deep brackets, signs and matrices may nest: far beyond any paper, within Python's stack."""
 
@@ -80,8 +81,10 @@ class _Build(Transformer[Token, Content]):
 
     def NUMBER(self, t: Token) -> Number:  # noqa: N802 - the terminal's name
         value = float(t)
-        if isinf(value):
-            raise _RefusedError(f"{t} is too large", "Write a number below 1e308.", *_span(t))
+        if value > LARGEST:
+            raise _RefusedError(
+                f"{t} is too large", f"Write a number up to {LARGEST:g}.", *_span(t)
+            )
         return Number(*_span(t), value=value)
 
     def number(self, n: Number) -> Number:

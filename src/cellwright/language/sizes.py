@@ -14,10 +14,11 @@ class Sizes:
 
     `I` (the layer's input size) and `H` (its hidden size) may turn out to be one: a cell that adds
     its input to its state can only be built with `input_size == hidden_size`. Both are then `H`.
-    What nothing determines is `H`.
+    Not so where they are `distinct`. What nothing determines is `H`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, distinct: bool = False) -> None:
+        self._distinct = distinct
         self._parent: list[int] = []
         self._names: dict[int, str] = {}
         self._known: dict[str, int] = {}
@@ -37,13 +38,13 @@ class Sizes:
     def unify(self, a: int, b: int) -> None:
         """Make two sizes equal.
 
-        Raises SizeClashError where their names differ, other than `I` and `H`.
+        Raises SizeClashError where their names differ, other than `I` and `H` that may be one.
         """
         a, b = self._root(a), self._root(b)
         if a == b:
             return
         names = {self._names[r] for r in (a, b) if r in self._names}
-        if len(names) == 2 and names != {"I", "H"}:
+        if len(names) == 2 and (self._distinct or names != {"I", "H"}):
             raise SizeClashError(*sorted(names))
         self._parent[a] = b
         self._names.pop(a, None)
@@ -53,11 +54,6 @@ class Sizes:
     def name(self, size: int) -> str:
         """What the size turned out to be."""
         return self._names.get(self._root(size), "H")
-
-    @property
-    def square(self) -> bool:
-        """Whether `I` and `H` turned out to be one."""
-        return {"I", "H"} <= self._known.keys() and self.known("I") == self.known("H")
 
     def _root(self, size: int) -> int:
         while self._parent[size] != size:
