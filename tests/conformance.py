@@ -55,6 +55,7 @@ def relative_error(found: Tensor, expected: Tensor) -> float:
     if expected.numel() == 0:
         return 0.0
     scale = max(1.0, float(expected.detach().abs().max()))
+    assert found.shape == expected.shape
     error = float((found - expected).detach().abs().max()) / scale
     return error if error == error else float("inf")
 
@@ -92,6 +93,7 @@ def compare(
         ("final state", states, expected.states),
     ):
         for i, (a, b) in enumerate(zip(found, wanted, strict=True)):
+            assert (a.shape, a.dtype) == (b.shape, b.dtype)
             errors[f"{kind} {i}"] = relative_error(a.detach(), b.detach())
     return errors
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from cellwright.language import cell_names
+from cellwright.language import cell, cell_names, program
+from cellwright.program.derivative import derivative
 from tiny import write_music
 
 COMMAND = [sys.executable, "-c", "from cellwright.cli import main; main()"]
@@ -79,11 +80,27 @@ def test_show_has_equations_captions_counts_and_paper() -> None:
 
 
 def test_show_derivative_is_a_program_of_the_language() -> None:
-    from cellwright.language import print_program, program
+    """What is piped into a file reads back."""
+    for name in cell_names():
+        shown = cellwright("show", name, "--derivative")
+        assert program(shown) == derivative(cell(name).program).backward
 
-    shown = cellwright("show", "lstm", "--derivative")
-    text = shown[shown.index("input ") :]
-    assert print_program(program(text)).split() == text.split()
+
+def test_piped_lines_are_as_long_as_they_are() -> None:
+    lines = cellwright("show", "lstm").splitlines()
+    assert all(line == line.rstrip() for line in lines)
+    assert any("A memory line c runs through time" in line and "always added." in line
+               for line in lines)  # fmt: skip
+
+
+def test_an_output_without_greek_letters_shows_a_question_mark() -> None:
+    done = subprocess.run(
+        [*COMMAND, "show", "lstm"],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        check=True,
+    )
+    assert b"i = ?(W_i x + R_i h + b_i)" in done.stdout
 
 
 def test_diff_marks_what_differs() -> None:

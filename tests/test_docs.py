@@ -66,7 +66,7 @@ def test_the_language_page_has_every_word() -> None:
         assert f"`{name}(" in LANGUAGE, name
     for header in HEADERS:
         assert f"`{header}:" in LANGUAGE
-    assert f"variance plus {EPSILON:.0e}".replace("e-05", "e-5") in LANGUAGE
+    assert f"the variance plus {EPSILON:.0e}".replace("e-05", "e-5") in LANGUAGE
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

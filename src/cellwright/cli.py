@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import cyclopts
 from cyclopts import Parameter
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from cellwright import __version__, terminal
 from cellwright.errors import CellwrightError
@@ -39,7 +40,7 @@ def list_(*, input_size: _Size = 100, hidden_size: _Size = 100) -> None:
         Features of the hidden state, for the number of parameters.
     """
     cells = [cell(name) for name in cell_names()]
-    _out().print(terminal.cells(cells, {"I": input_size, "H": hidden_size}))
+    _print(terminal.cells(cells, {"I": input_size, "H": hidden_size}))
 
 
 @app.command
@@ -67,9 +68,9 @@ def show(
     """
     shown = cell(name)
     if derivative:
-        _out().print(terminal.derivative_of(shown))
+        _print(terminal.derivative_of(shown))
     else:
-        _out().print(terminal.cell(shown, {"I": input_size, "H": hidden_size}))
+        _print(terminal.cell(shown, {"I": input_size, "H": hidden_size}))
 
 
 @app.command
@@ -82,7 +83,7 @@ def diff(a: str, b: str, /) -> None:
         Cells of the catalogue, or .cell files.
     """
     left, right = cell(a), cell(b)
-    _out().print(terminal.difference(left, right, difference(left, right)))
+    _print(terminal.difference(left, right, difference(left, right)))
 
 
 @app.command
@@ -94,7 +95,7 @@ def check(file: Path, /) -> None:
     file
         A text file with equations.
     """
-    _out().print(terminal.summary(cell(file)))
+    _print(terminal.summary(cell(file)))
 
 
 @app.command
@@ -149,19 +150,27 @@ def doctor() -> None:
     """Say which backends work here and, where one does not, why and what to do."""
     from cellwright.backends.diagnosis import diagnose
 
-    _out().print(terminal.diagnosis(diagnose()))
+    _print(terminal.diagnosis(diagnose()))
 
 
-def _out() -> Console:
-    """Standard output; piped, a line is as long as it is."""
+def _print(shown: RenderableType) -> None:
+    """To standard output; piped, a line is as long as it is and has no blanks at its end."""
     console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=100, soft_wrap=False)
-    return console
+    if console.is_terminal:
+        console.print(shown)
+        return
+    wide = Console(highlight=False, width=100_000)
+    with wide.capture() as captured:
+        wide.print(shown)
+    for line in captured.get().splitlines():
+        print(line.rstrip())
 
 
 def main() -> NoReturn:
     """Run the command line; a mistake of the user's ends with a message and exit code 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # one that cannot write σ shows ? instead
+            stream.reconfigure(errors="replace")
     try:
         app()
     except CellwrightError as e:

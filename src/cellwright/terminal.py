@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import prod
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -62,14 +63,15 @@ def cell(c: Cell, sizes: Sizes) -> RenderableType:
 
 
 def derivative_of(c: Cell) -> RenderableType:
-    """The backward program of a cell, in the language."""
-    text = print_program(derivative(c.program).backward)
+    """The backward program of a cell, in the language, what is said about it as comments."""
     intro = (
         "The backward pass, one step, run from the last step to the first. Inputs: the gradient "
         "of the output (g_…) and what the forward pass saved. States: the gradients of the states "
         "(d_…). A sum adds up over all steps."
     )
-    return Group(_title(c), Text(intro, style="dim"), Text(), Text(text.rstrip()))
+    lines = [f"{c.name}: {c.title}" if c.title else c.name, *wrap(intro, 76)]
+    text = print_program(derivative(c.program).backward)
+    return Group(Text("\n".join(f"# {line}" for line in lines), style="dim"), Text(text.rstrip()))
 
 
 def difference(a: Cell, b: Cell, rows: Sequence[Row]) -> RenderableType:

@@ -156,9 +156,11 @@ def test_a_packed_sequence_is_lengths(enforce_sorted: bool) -> None:
 def test_resets_are_episodes_run_alone() -> None:
     m = layer(bidirectional=True)
     x, resets = draw(7, 1, 3), torch.tensor([1, 0, 0, 1, 0, 1, 0], dtype=torch.bool)
-    output, _ = m(x, resets=resets.unsqueeze(1))
-    alone = torch.cat([m(part)[0] for part in x.split([3, 2, 2])])
-    assert same(output, alone)
+    output, final = m(x, resets=resets.unsqueeze(1))
+    episodes = [m(part) for part in x.split([3, 2, 2])]
+    assert same(output, torch.cat([y for y, _ in episodes]))
+    for s, first, last in zip(final, episodes[0][1], episodes[-1][1], strict=True):
+        assert same(s, torch.stack((last[0], first[1])))
     turned = layer(bidirectional=True, batch_first=True)
     swapped, _ = turned(x.transpose(0, 1), resets=resets.unsqueeze(0))
     assert same(swapped, output.transpose(0, 1))

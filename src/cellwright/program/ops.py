@@ -317,7 +317,8 @@ def _larger(g: Value, a: Value, b: Value) -> Value:
 def _deviation(t: Any, x: Any) -> Any:
     """In float32 at least: the square of what a smaller type holds may be beyond it."""
     wide = x.to(t.promote_types(x.dtype, t.float32))
-    return t.sqrt(wide.var(-1, correction=0, keepdim=True) + EPSILON).to(x.dtype)
+    centred = wide - wide.mean(-1, keepdim=True)
+    return t.sqrt((centred * centred).mean(-1, keepdim=True) + EPSILON).to(x.dtype)
 
 
 def _applied(m: Value, x: Value) -> Value:
