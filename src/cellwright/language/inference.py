@@ -119,8 +119,8 @@ class Inference:
             case s.Matrix():
                 raise self._error(
                     f"{e.name} is a matrix and stands alone",
-                    f"Apply it to a vector, as in {e.name} x; for a learned vector use a small "
-                    f"first letter: {e.name[0].lower() + e.name[1:]}.",
+                    f"Put a vector behind it without a sign, as in {e.name} x; for a learned "
+                    f"vector use a small first letter: {e.name[0].lower() + e.name[1:]}.",
                     e,
                 )
             case s.Apply():
@@ -272,9 +272,9 @@ class Inference:
             if len(name) == 1 or "_" in name:
                 remedy += f"; a matrix has a capital first letter: {name.capitalize()} ({inside})"
             return self._error(f"{name} is no function", remedy + ".", e.function)
-        near = get_close_matches(name, [*FUNCTIONS, *FORMS], 1, 0.6)
+        near = get_close_matches(name, [*FUNCTIONS, *FORMS], 2, 0.65)
         known = ", ".join(sorted({*FUNCTIONS.values(), *FORMS}))
-        remedy = f"Did you mean {near[0]}? " if near else ""
+        remedy = f"Did you mean {' or '.join(near)}? " if near else ""
         return self._error(
             f"unknown function {name}", f"{remedy}Functions are {known}.", e.function
         )
@@ -333,4 +333,4 @@ class Inference:
 def _usage(name: str) -> str:
     if name in FORMS:
         return FORMS[name][0]
-    return f"{name}({', '.join('abc'[: TABLE[FUNCTIONS[name]].arity])})"
+    return f"{name}({('v', 'a, b', 'v, a, b')[TABLE[FUNCTIONS[name]].arity - 1]})"

@@ -44,8 +44,11 @@ _INSTEAD = {
     **dict.fromkeys("–—‐‑", "Write - for minus."),
     **dict.fromkeys("’‘`´", "Write ' for the prime of a state: c'."),
     **dict.fromkeys("\u00a0\u2009\u202f", "It looks like a space: write an ordinary one."),
-    "[": "Group with round brackets: ( ).",
-    "{": "Group with round brackets: ( ).",
+    "[": "Group with round brackets: ( ). For W [h, x], a matrix on two vectors, write R h + W x.",
+    "{": "Group with round brackets: ( ). For h_{t-1} write h, and h' for the new value h_t.",
+    "|": "Write abs(v) for a value without its sign.",
+    **dict.fromkeys("²³", "There are no powers: write v * v."),
+    **dict.fromkeys("₀₁₂₃₄₅₆₇₈₉ₜₕₓᵢ", "Write a subscript after _: W_1, b_i."),
     "'": "A prime follows the name of a state: c' is its new value. There is only one.",
     "′": "A prime follows the name of a state: c' is its new value. There is only one.",
     ":": f"A header stands at the start of a line and is one of {', '.join(HEADERS)}.",
@@ -95,6 +98,12 @@ _DECLARATIONS = {
 """How a line is written that starts with one of these words."""
 
 
+_TWICE = {
+    "*": "There are no powers: write v * v.",
+    "/": "A comment starts with #, and / divides.",
+}
+
+
 _PIECE = re.compile(r"[A-Za-zΑ-Ωα-ω][A-Za-zΑ-Ωα-ω0-9_]*['′]?|[0-9.]+(?:[eE][+-]?\d+)?|\S")
 
 
@@ -119,12 +128,14 @@ def misplaced(code: str, start: int, end: int, place: Place) -> CellError:
             "Write name = expression; a comment starts with #.",
             place.within(place.start, len(code.rstrip())),
         )
+    if found == last == "=":
+        return CellError("= is written twice", "Write it once.", here)
     if found == "=" and "=" in before:
         return CellError("a second = in one line", "Write one equation a line.", here)
     if found == "=" or (found and "=" not in before):
         return CellError(
             f"{found} is not expected before the =",
-            "The left side is one name: i = …, or h' = … for a state.",
+            "The left side is one name with a small first letter: i = …, or h' = … for a state.",
             here,
         )
     if not found:
@@ -133,6 +144,8 @@ def misplaced(code: str, start: int, end: int, place: Place) -> CellError:
             f"After {last} a value is expected: a name, a number, a function or a bracket.",
             here,
         )
+    if found == last and found in _TWICE:
+        return CellError(f"{found}{found} means nothing here", _TWICE[found], here)
     if found == ".":
         return CellError(
             f". is not expected after {last}",
