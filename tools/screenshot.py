@@ -53,7 +53,7 @@ def main() -> int:
     parser.add_argument("report", type=Path)
     parser.add_argument("picture", type=Path, nargs="?", default=Path("docs/images/report.png"))
     parser.add_argument("--width", type=int, default=1040, help="CSS pixels, at least 500")
-    parser.add_argument("--height", type=int, default=1240, help="CSS pixels")
+    parser.add_argument("--height", type=int, default=1340, help="CSS pixels")
     parser.add_argument("--dark", action="store_true", help="as in a dark room")
     asked = parser.parse_args()
     if asked.width < NARROWEST:
