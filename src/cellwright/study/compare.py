@@ -218,17 +218,18 @@ def _stoppable() -> Iterator[Callable[[], bool]]:
 
 
 def _chosen(cells: str | Sequence[Which]) -> tuple[Cell, ...]:
-    which = [name.strip() for name in cells.split(",")] if isinstance(cells, str) else cells
-    chosen = tuple(find_cell(one) for one in which)
+    if isinstance(cells, str):
+        cells = [name.strip() for name in cells.split(",") if name.strip()]
+    chosen = tuple(find_cell(one) for one in cells)
     if not chosen:
         raise OptionError("--cells is empty: name at least one cell; `cellwright list` has them")
     names = [c.name for c in chosen]
     for i, name in enumerate(names):
         if name in names[:i]:
-            first = which[names.index(name)]
+            first = cells[names.index(name)]
             same = chosen[i].text == chosen[names.index(name)].text
             remedy = "name it once" if same else "rename one of the files"
-            raise OptionError(f"--cells has {name} twice ({first} and {which[i]}): {remedy}")
+            raise OptionError(f"--cells has {name} twice ({first} and {cells[i]}): {remedy}")
     return chosen
 
 
