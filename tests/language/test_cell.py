@@ -93,6 +93,11 @@ def test_a_small_letter_that_no_equation_sets_is_a_learned_vector() -> None:
     ]
 
 
+def test_a_greek_capital_is_a_matrix() -> None:
+    """Σ as well, though σ is a function."""
+    assert shapes("h' = tanh(Σ h + W x)")["Σ"] == ("H", "H")
+
+
 def test_init_scalar_and_const() -> None:
     p = parse(
         "init b = 1\nscalar a = -0.5\nscalar c_1\nconst dt = 1e-2\nh' = a*c_1*W x + dt*b"

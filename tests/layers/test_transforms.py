@@ -148,6 +148,14 @@ def test_opcheck_of_random_programs(p: Program) -> None:
     torch.library.opcheck(_run, arguments_, test_utils=("test_schema", "test_faketensor"))
 
 
+def test_results_are_contiguous_where_a_state_is_not() -> None:
+    """Elementwise operations of torch keep the strides of what they are given."""
+    layer = Recurrent(parse("h' = tanh(h) + W x"), 3, 4)
+    results = _run(layer._step.text, "auto", True, [torch.randn(5, 2, 3)], [torch.randn(4, 2).t()],
+                   list(layer.views().values()), None, None, False)  # fmt: skip
+    assert all(result.is_contiguous() for result in results)
+
+
 def test_compile_of_values_that_share_a_gemm() -> None:
     layer = Recurrent(parse("y = W_a x\nh' = tanh(W_b x) + h\noutput y"), 3, 4)
     x = torch.randn(5, 2, 3)
