@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from multiprocessing import active_children
 from pathlib import Path
+from typing import cast
 
 import pytest
 from rich.console import Console
@@ -20,8 +21,17 @@ from cellwright.study.jobs import Job, jobs
 from cellwright.study.plain import decode, encode
 from cellwright.study.progress import display
 from cellwright.study.results import Comparison, Epoch, Run, Settings
-from cellwright.study.runner import Failed, Finished, Noted, Progressed, Started, run
+from cellwright.study.runner import (
+    Failed,
+    Finished,
+    Noted,
+    Progressed,
+    RunnerError,
+    Started,
+    run,
+)
 from cellwright.study.store import OutputError, Store, read_comparison
+from models import Fatal
 from tiny import MUSIC, SETTINGS, plan, write_music
 
 
@@ -209,22 +219,19 @@ def test_an_interruption_before_anything_is_finished(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_is_killed_stops_nobody_else() -> None:
-    settings = replace(SETTINGS, epochs=300, patience=300)
-    events = []
-    killed: list[Job] = []
-    for event in run(_todo(settings), MUSIC, settings, 2, None, lambda: False):
-        events.append(event)
-        if isinstance(event, Progressed) and not killed:
-            # The first of the two started the first job.
-            victim = min(active_children(), key=lambda process: process.pid or 0)
-            assert victim.pid is not None
-            os.kill(victim.pid, signal.SIGKILL)
-            killed.append(_todo(settings)[0])
-    failed = [e for e in events if isinstance(e, Failed)]
-    assert [e.job for e in failed] == killed
-    assert "SIGKILL: was there too little memory?" in failed[0].why
-    finished = {e.job for e in events if isinstance(e, Finished)}
-    assert finished == set(_todo(settings)) - set(killed)
+    fatal = replace(_todo()[0], cell=Fatal())
+    events = list(run([fatal, *_todo()[1:]], MUSIC, SETTINGS, 2, None, lambda: False))
+    (failed,) = [e for e in events if isinstance(e, Failed)]
+    assert failed.job is fatal
+    assert "SIGKILL: was there too little memory?" in failed.why
+    assert {e.job for e in events if isinstance(e, Finished)} == set(_todo()[1:])
+    assert active_children() == []
+
+
+def test_a_worker_that_is_killed_as_it_starts_is_no_script_without_a_guard() -> None:
+    settings = cast(Settings, Fatal())
+    with pytest.raises(RunnerError, match=r"SIGKILL.* too little memory.*--workers 1"):
+        list(run(_todo(), MUSIC, settings, 2, None, lambda: False))
     assert active_children() == []
 
 

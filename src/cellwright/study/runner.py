@@ -140,8 +140,7 @@ class _Worker:
             self.alive = self.busy = False
             if not self.ready:
                 raise RunnerError(
-                    f"a worker process ended as it started ({self._ending()}). If this is a "
-                    'script, call compare below `if __name__ == "__main__":`'
+                    f"a worker process ended as it started ({self._ending()}). {self._remedy()}"
                 ) from None
             yield Failed(self.job, f"its worker process ended ({self._ending()})")
             return
@@ -164,6 +163,13 @@ class _Worker:
             return f"exit code {code}"
         memory = ": was there too little memory?" if -code == signal.SIGKILL else ""
         return f"{signal.Signals(-code).name}{memory}"
+
+    def _remedy(self) -> str:
+        if (self.process.exitcode or 0) < 0:
+            return (
+                "What is finished is kept; the same command goes on, with --workers 1 if need be."
+            )
+        return 'If this is a script, call compare below `if __name__ == "__main__":`'
 
     def end(self) -> None:
         self.connection.close()
