@@ -113,10 +113,10 @@ def test_spelled_out_is_the_same_step(p: Program) -> None:
 
 
 def test_spelled_out_text_grows_with_the_values_not_with_their_uses() -> None:
-    lines = ["a_0 = W x"] + [f"a_{i + 1} = a_{i} * a_{i} + a_{i}" for i in range(40)]
-    p = program("\n".join([*lines, "h' = h + a_40", "output h'"]))
+    lines = ["a_0 = W x"] + [f"a_{i + 1} = a_{i} * a_{i} + a_{i}" for i in range(12)]
+    p = program("\n".join([*lines, "h' = h + a_12", "output h'"]))
     only = replace(p, equations=tuple(e for e in p.equations if e.name == "h'"))
-    assert len(print_program(spelled_out(only))) < 3000
+    assert len(print_program(spelled_out(only))) < 1000
     assert spelled_out(cell("lstm").program) == cell("lstm").program
     deep = "x"
     for _ in range(90):
