@@ -52,10 +52,10 @@ def arguments(
 
 def relative_error(found: Tensor, expected: Tensor) -> float:
     """The largest difference, relative to the largest value expected (or 1, if that is larger)."""
+    assert found.shape == expected.shape
     if expected.numel() == 0:
         return 0.0
     scale = max(1.0, float(expected.detach().abs().max()))
-    assert found.shape == expected.shape
     error = float((found - expected).detach().abs().max()) / scale
     return error if error == error else float("inf")
 

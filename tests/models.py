@@ -11,7 +11,7 @@ from torch import nn
 
 from cellwright import Recurrent
 
-__all__ = ["FULL", "Fatal", "Tagger", "train_in_two_processes"]
+__all__ = ["FULL", "Fatal", "Tagger", "Unreadable", "train_in_two_processes"]
 
 FULL: dict[str, object] = {"num_layers": 2, "bidirectional": True, "batch_first": True}
 
@@ -53,3 +53,13 @@ class Fatal:
 
     def __reduce__(self) -> tuple[object, ...]:
         return signal.raise_signal, (signal.SIGKILL,)
+
+
+class Unreadable:
+    """In the place of a cell: an error of the system as soon as it is used."""
+
+    name = "unreadable"
+
+    @property
+    def program(self) -> object:
+        raise OSError(28, "No space left on device")

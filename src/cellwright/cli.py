@@ -119,8 +119,9 @@ def compare(
     Parameters
     ----------
     data
-        Sequences of 88 keys to predict the next frame of: a .mat file as Boulanger-Lewandowski et
-        al. publish them, or an .npz; without one, the Bach chorales that come with Cellwright.
+        Sequences of 0 and 1, steps by keys, to predict the next frame of: a .mat file as
+        Boulanger-Lewandowski et al. publish them, or an .npz; without one, the Bach chorales that
+        come with Cellwright.
     cells
         Names of the catalogue, or .cell files, with commas between them.
     parameters
@@ -128,7 +129,8 @@ def compare(
     seeds
         Runs a cell.
     minutes
-        Of training in all, shared out evenly over the runs; without it, until learning is done.
+        Of training in all, shared out evenly over the runs; without it, until
+        learning is done, 60 epochs at the most.
     out
         The folder for the report and the finished runs.
     baseline

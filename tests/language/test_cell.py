@@ -226,6 +226,13 @@ def test_brackets_mean_something(one: str, other: str) -> None:
 # --- cells as objects ---------------------------------------------------------------------------
 
 
+def test_the_representation_is_no_longer_than_the_text() -> None:
+    lines = ["a_0 = W x"] + [f"a_{i + 1} = a_{i} * a_{i}" for i in range(20)] + ["h' = a_20 + h"]
+    c = parse("\n".join(lines), "squares")
+    assert eval(repr(c), {"parse": parse}) == c
+    assert len(repr(c)) < 1000
+
+
 def test_pickle_and_copy() -> None:
     for c in (cell("peephole_lstm"), parse(TEXT, "mine")):
         for again in (pickle.loads(pickle.dumps(c)), copy.deepcopy(c), copy.copy(c)):

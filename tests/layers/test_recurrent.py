@@ -253,6 +253,31 @@ def test_a_square_cell_asks_for_equal_sizes() -> None:
 # --- copies -------------------------------------------------------------------------------------
 
 
+def test_a_state_of_the_size_of_the_input() -> None:
+    own = parse("state c : I\nc' = 0.5 * c + x\nh' = tanh(W x + R h + V c')\noutput h'")
+    layer = Recurrent(own, 3, 5)
+    output, (c, h) = layer(torch.ones(2, 4, 3))
+    assert (output.shape, c.shape, h.shape) == ((2, 4, 5), (1, 4, 3), (1, 4, 5))
+    torch.testing.assert_close(c, torch.full((1, 4, 3), 1.5))
+    Recurrent(own, 5, 5, num_layers=2)
+    with pytest.raises(LayerError, match="inputs have the sizes 3, 5: their states cannot be"):
+        Recurrent(own, 3, 5, num_layers=2)
+
+
+@pytest.mark.parametrize("num_layers", [1, 2, 3])
+def test_an_output_of_the_size_of_the_input_doubles_with_directions(num_layers: int) -> None:
+    own = parse("h' = tanh(W x + R h + b)\ny = x + V h'\noutput y")
+    layer = Recurrent(own, 3, 5, num_layers=num_layers, bidirectional=True)
+    assert layer(torch.ones(2, 4, 3))[0].shape == (2, 4, 3 * 2**num_layers)
+
+
+def test_another_constant_is_another_cell_than_torch_has() -> None:
+    text = cell("gru").text.replace("(1 - z)", "(one - z)") + "\nconst one = 1"
+    Recurrent(parse(text), 3, 4).to_torch()
+    with pytest.raises(LayerError, match=r"torch\.nn has no module with the equations"):
+        Recurrent(parse(text), 3, 4, one=2.0).to_torch()
+
+
 def test_copies_are_equal_and_independent(tmp_path: Path) -> None:
     m = layer(num_layers=2, decay=0.3)
     x = draw(5, 2, 3)

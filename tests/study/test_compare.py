@@ -31,7 +31,7 @@ from cellwright.study.runner import (
     run,
 )
 from cellwright.study.store import OutputError, Store, read_comparison
-from models import Fatal
+from models import Fatal, Unreadable
 from tiny import MUSIC, SETTINGS, plan, write_music
 
 
@@ -245,6 +245,15 @@ def test_an_error_in_a_run_stops_nobody_else(tmp_path: Path) -> None:
     assert sum(isinstance(e, Finished) for e in events) == 3
 
 
+def test_an_error_of_the_system_in_a_run_is_told() -> None:
+    """It is not taken for one of the pipe, which ends a worker without a word."""
+    broken = replace(_todo()[0], cell=Unreadable())
+    (failed,) = [
+        e for e in run([broken], MUSIC, SETTINGS, 1, None, lambda: False) if isinstance(e, Failed)
+    ]
+    assert failed.why == "OSError: [Errno 28] No space left on device"
+
+
 def test_closing_the_iterator_ends_the_workers() -> None:
     settings = replace(SETTINGS, epochs=100_000, patience=100_000)
     events = run(_todo(settings), MUSIC, settings, 2, None, lambda: False)
@@ -334,13 +343,15 @@ def test_files_of_other_settings_are_left_alone(tmp_path: Path) -> None:
     assert len(list((tmp_path / "runs").iterdir())) == 2
 
 
-def test_a_run_that_time_ended_counts_for_the_same_minutes_only(tmp_path: Path) -> None:
+def test_a_run_counts_where_it_had_the_same_time_or_needed_no_more(tmp_path: Path) -> None:
     store, todo = Store(tmp_path), _todo()
-    store.save(todo[0], _a_run(todo[0], stopped="time"), 2.0)
-    store.save(todo[1], _a_run(todo[1]), 2.0)
-    assert set(store.load(todo, 2.0).runs) == set(todo[:2])
-    assert set(store.load(todo, 4.0).runs) == {todo[1]}
+    store.save(todo[0], _a_run(todo[0], stopped="time"), 120.0)
+    took = _a_run(todo[1])
+    store.save(todo[1], took, None)
+    assert set(store.load(todo, 120.0).runs) == {todo[0], todo[1]}
+    assert set(store.load(todo, 240.0).runs) == {todo[1]}
     assert set(store.load(todo, None).runs) == {todo[1]}
+    assert set(store.load(todo, took.seconds / 2).runs) == set()
 
 
 @pytest.mark.parametrize(

@@ -77,3 +77,9 @@ def test_a_model_starts_from_frequencies() -> None:
     frequencies = torch.linspace(0.05, 0.9, KEYS)
     model.start_from(frequencies)
     torch.testing.assert_close(torch.sigmoid(model.readout.bias.detach()), frequencies)
+
+
+def test_a_cell_that_learns_nothing_of_its_size_cannot_be_fitted() -> None:
+    fixed = parse("scalar a\nh' = a * h + mean(x)\ny = mean(h') * x\noutput y", "fixed")
+    with pytest.raises(CellwrightError, match=r"fixed learns .* whatever its hidden size"):
+        hidden_size_for(fixed, 20_000, 88)

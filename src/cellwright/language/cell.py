@@ -66,6 +66,10 @@ class Cell:
     equations: tuple[Equation, ...]
     program: Program
 
+    def __repr__(self) -> str:
+        """The name and the text; the Program, as nested values, can be far longer than that."""
+        return f"parse({self.text!r}, {self.name!r})"
+
     def __reduce__(self) -> tuple[object, ...]:
         return parse, (self.text, self.name)
 

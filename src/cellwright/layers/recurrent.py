@@ -128,18 +128,19 @@ class Recurrent(nn.Module):
     def _build(self) -> None:
         """What follows from the arguments alone, and is not part of the state of the module."""
         try:
-            p = self.cell.program.with_constants(**self.constants)
-            p = p if self.bias else without_biases(p)
+            given = self.cell.program.with_constants(**self.constants)
+            p = given if self.bias else without_biases(given)
             p = project(p) if self.proj_size else p
         except CellwrightError as e:
             raise LayerError(str(e)) from None
         self.program: Program = p
+        self._twin = interop.twin(given)
         self._stacks: tuple[Stack, ...] = stacks(p)
         self._step = _Step(p)
         # A cell that mixes its input with values of the hidden size has x of size H.
         self._square = p.inputs[0].shape != ("I",)
-        below = self._output_size * self._directions
-        sizes = [self.input_size] + [below] * (self.num_layers > 1)
+        sizes = [self._sizes(layer)["I"] for layer in range(self.num_layers)]
+        below = sizes[-1]
         if self._square and any(size != self.hidden_size for size in sizes):
             raise LayerError(
                 f"{self.cell.name} needs input_size == hidden_size, because its equations combine "
@@ -147,9 +148,15 @@ class Recurrent(nn.Module):
                 f"{self.hidden_size}"
                 + (f", and {below} for the layers above" if len(sizes) > 1 else "")
             )
+        if ("I",) in (v.shape for v in p.states) and len(set(sizes)) > 1:
+            raise LayerError(
+                f"{self.cell.name} has a state of the input's size, and layers whose inputs have "
+                f"the sizes {', '.join(map(str, sizes))}: their states cannot be stacked. Use one "
+                "layer each"
+            )
 
     def __getstate__(self) -> dict[str, Any]:
-        derived = ("program", "_stacks", "_step", "_square")
+        derived = ("program", "_stacks", "_step", "_square", "_twin")
         return {k: v for k, v in self.__dict__.items() if k not in derived}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -162,21 +169,16 @@ class Recurrent(nn.Module):
     def _directions(self) -> int:
         return 2 if self.bidirectional else 1
 
-    @property
-    def _output_size(self) -> int:
-        sizes = {"I": self.input_size, "H": self.hidden_size, "P": self.proj_size}
-        return sizes[self.program.named[self.program.outputs[0]].shape[0]]
-
     def _places(self) -> Iterator[tuple[int, int]]:
         return ((k, d) for k in range(self.num_layers) for d in range(self._directions))
 
     def _sizes(self, layer: int) -> dict[str, int]:
-        below = self._output_size * self._directions
-        return {
-            "I": below if layer else self.input_size,
-            "H": self.hidden_size,
-            "P": self.proj_size,
-        }
+        """Of the letters in shapes: what a layer returns is the input of the one above it."""
+        sizes = {"I": self.input_size, "H": self.hidden_size, "P": self.proj_size}
+        (output,) = self.program.named[self.program.outputs[0]].shape
+        for _ in range(layer):
+            sizes["I"] = self._directions * sizes[output]
+        return sizes
 
     # --- parameters --------------------------------------------------------------------------
 
@@ -209,7 +211,7 @@ class Recurrent(nn.Module):
         """Does nothing: code written for `nn.LSTM` may call it."""
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        if self.bias and interop.twin(self.cell.program):
+        if self.bias and self._twin:
             for layer, direction in self._places():
                 interop.fold_biases(state_dict, prefix, _suffix(layer, direction), self.program)
         super()._load_from_state_dict(state_dict, prefix, *args)
@@ -219,7 +221,7 @@ class Recurrent(nn.Module):
 
         Raises LayerError where torch.nn has none.
         """
-        module = interop.twin(self.cell.program)
+        module = self._twin
         if module is None or (self.proj_size and module is not nn.LSTM):
             projected = " with a projection" * bool(self.proj_size)
             raise LayerError(
@@ -366,7 +368,7 @@ class Recurrent(nn.Module):
         return states[0] if len(states) == 1 else tuple(states)
 
     def _expected(self, batch_first: bool) -> Expected:
-        sizes = {"H": self.hidden_size, "P": self.proj_size}
+        sizes = self._sizes(0)
         return Expected(
             self.input_size,
             self.num_layers * self._directions,

@@ -123,7 +123,7 @@ def carry_out(plan: Plan, out: Path, console: Console) -> Comparison:
         hidden_size_for(cell, settings.parameters, keys)
     todo = jobs(plan.cells, settings, dataset.fingerprint, keys)
     store = Store(out)
-    kept = store.load(todo, settings.minutes)
+    kept = store.load(todo, _share(plan, len(todo)))
     runs = dict(kept.runs)
 
     _say(console, _heading(plan))
@@ -170,16 +170,15 @@ def _train(
         hidden = hidden_size_for(cell, settings.parameters, keys)
         sizes[cell.name] = hidden, learned_values(cell, keys, hidden)
     noted: set[str] = set()
+    share = _share(plan, len(todo))
     with (
         _stoppable() as stopping,
         display(console, todo, sizes, runs, workers) as board,
-        closing(
-            run(left, plan.music, settings, workers, _share(plan, len(todo)), stopping)
-        ) as events,
+        closing(run(left, plan.music, settings, workers, share, stopping)) as events,
     ):
         for event in events:
             if isinstance(event, Finished):
-                store.save(event.job, event.run, settings.minutes)
+                store.save(event.job, event.run, share)
                 runs[event.job] = event.run
             if isinstance(event, Noted) and event.text in noted:
                 continue  # from another worker

@@ -24,7 +24,7 @@ def hidden_size_for(cell: Cell, budget: int, keys: int) -> int:
     """The largest hidden size whose model has at most `budget` learned values.
 
     Raises CellwrightError where even one hidden unit has more, or where the hidden size cannot be
-    chosen because the equations tie it to the input's.
+    chosen because the equations tie it to the input's or learn nothing that grows with it.
     """
     if cell.program.inputs[0].shape != ("I",):
         raise CellwrightError(
@@ -36,6 +36,11 @@ def hidden_size_for(cell: Cell, budget: int, keys: int) -> int:
         raise CellwrightError(
             f"{budget} parameters are too few for {cell.name}: with one hidden unit, and a readout "
             f"to {keys} keys, it has {smallest}; use --parameters {smallest} or more"
+        )
+    if learned_values(cell, keys, 2) == smallest:
+        raise CellwrightError(
+            f"{cell.name} learns {smallest} values whatever its hidden size, which cannot be "
+            "fitted to a budget then: leave it out of --cells"
         )
     fits, over = 1, 2
     while learned_values(cell, keys, over) <= budget:

@@ -25,8 +25,8 @@ class _Record:
     """What a run's file holds."""
 
     key: str
-    minutes: float | None
-    """`--minutes` when it ran, which decides the result of a run that time ended."""
+    granted: float | None
+    """Seconds that it could have taken; None for as many as it liked."""
     run: Run
 
 
@@ -60,12 +60,12 @@ class Store:
         except OSError as e:
             raise self._unwritable(e, self.runs) from None
 
-    def save(self, job: Job, run: Run, minutes: float | None) -> None:
-        """Keep a finished run.
+    def save(self, job: Job, run: Run, granted: float | None) -> None:
+        """Keep a finished run, which could have taken `granted` seconds.
 
         Raises OutputError where it cannot be written.
         """
-        self._write(self._file(job), _Record(job.key, minutes, run))
+        self._write(self._file(job), _Record(job.key, granted, run))
 
     def save_comparison(self, comparison: Comparison) -> None:
         """Write results.json.
@@ -74,10 +74,10 @@ class Store:
         """
         self._write(self.results, comparison)
 
-    def load(self, jobs: Iterable[Job], minutes: float | None) -> Kept:
-        """The runs of these jobs that are finished.
+    def load(self, jobs: Iterable[Job], granted: float | None) -> Kept:
+        """The runs of these jobs that are finished, where a run may take `granted` seconds.
 
-        A run that time ended is finished for the same `minutes` only.
+        One that time ended counts for the same time only, any other where it took no longer.
         """
         runs: dict[Job, Run] = {}
         notes = []
@@ -99,7 +99,9 @@ class Store:
             except (OSError, ValueError, RecursionError) as e:
                 notes.append(f"{path} is damaged ({e}) and is ignored: {job} is trained again.")
                 continue
-            if record.run.stopped != "time" or record.minutes == minutes:
+            if record.granted == granted or (
+                record.run.stopped != "time" and (granted is None or record.run.seconds <= granted)
+            ):
                 runs[job] = record.run
         if others:
             some = "1 file" if others == 1 else f"{others} files"

@@ -100,7 +100,7 @@ def _verdict(s: Standing, baseline: Standing) -> str:
         few = min((s, baseline), key=lambda one: len(one.losses))
         return (
             f"{s.cell} came out {size} {way} than {baseline.cell}, but one seed cannot tell: "
-            f"{few.cell} has only one finished run."
+            f"{few.cell} has only one run with a loss."
         )
     seeds = _seeds(len(s.losses), len(baseline.losses))
     if s.shown:
@@ -125,17 +125,28 @@ def _caveats(comparison: Comparison, standings: Sequence[Standing]) -> list[str]
         for s in standings
         if s.diverged and s.losses
     ]
+    for s in standings:
+        late = sum(
+            run.stopped == "diverged" and isfinite(run.test) for run in comparison.of(s.cell)
+        )
+        if late:
+            found.append(
+                f"Of {s.cell} {_runs(late)} diverged after a while: what counts is the best epoch "
+                "before that."
+            )
     cut = [run for run in comparison.runs if run.stopped == "time"]
     if cut:
         found.append(
             f"{_runs(len(cut))} ended because time was up, not because learning was done: "
             "more --minutes may change the order."
         )
-    last = [run for run in comparison.runs if run.stopped == "epochs"]
-    if len(last) > len(comparison.runs) / 2:
-        found.append(
-            f"{_runs(len(last))} were still improving after {comparison.settings.epochs} epochs."
-        )
+    for s in standings:
+        last = sum(run.stopped == "epochs" for run in comparison.of(s.cell))
+        if last:
+            found.append(
+                f"Of {s.cell} {_runs(last)} reached the limit of {comparison.settings.epochs} "
+                "epochs: longer training may change the order."
+            )
     return found
 
 

@@ -37,6 +37,10 @@ Message: TypeAlias = Ready | Warned | Broken | Epoch | Run
 """What a worker sends: Ready; then for each Job an Epoch at a time, and a Run or Broken."""
 
 
+class _GoneError(Exception):
+    """Nobody is at the other end."""
+
+
 def work(
     connection: Connection[Message, Job], music: Music, settings: Settings, seconds: float | None
 ) -> None:
@@ -47,22 +51,26 @@ def work(
 
     torch.set_num_threads(1)
 
+    def send(message: Message) -> None:
+        try:
+            connection.send(message)
+        except OSError:
+            raise _GoneError from None
+
     def forward(message: Warning | str, *_: Any, **__: Any) -> None:
-        connection.send(Warned(str(message)))
+        send(Warned(str(message)))
 
     warnings.showwarning = forward
     try:
-        connection.send(Ready())
+        send(Ready())
         while True:
             job = connection.recv()
             try:
-                answer: Message = train(
-                    job.cell, job.seed, music, settings, connection.send, seconds
-                )
-            except OSError:
+                answer: Message = train(job.cell, job.seed, music, settings, send, seconds)
+            except _GoneError:
                 raise
             except Exception as e:
                 answer = Broken(f"{type(e).__name__}: {e}")
-            connection.send(answer)
-    except (EOFError, OSError):
+            send(answer)
+    except (_GoneError, EOFError, OSError):
         return
