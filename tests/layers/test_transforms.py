@@ -9,6 +9,7 @@ import torch
 import torch.multiprocessing as mp
 from hypothesis import given, settings
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import forward_ad
 from torch.func import functional_call, grad, jacrev, vmap
 
@@ -202,7 +203,12 @@ def test_autocast_leaves_float64_alone_as_everywhere_in_torch() -> None:
 
 def test_shapes_without_data() -> None:
     layer = Recurrent("lstm", 3, 2, device="meta")
-    assert layer(torch.randn(4, 2, 3, device="meta"))[0].shape == (4, 2, 2)
+    x, lengths = torch.randn(4, 2, 3, device="meta"), torch.tensor([4, 2], device="meta")
+    assert layer(x)[0].shape == layer(x, lengths=lengths)[0].shape == (4, 2, 2)
+    with FakeTensorMode():
+        layer = Recurrent("lstm", 3, 2)
+        output, _ = layer(torch.randn(4, 2, 3), lengths=torch.tensor([4, 2]))
+    assert output.shape == (4, 2, 2)
 
 
 def test_ddp_averages_gradients(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 
 from cellwright.errors import CellwrightError
 
@@ -157,8 +158,13 @@ def _lengths(lengths: Tensor, T: int, B: int, batched: bool) -> Tensor:
     lengths = lengths if batched else lengths.reshape(-1)
     if lengths.shape != (B,):
         raise _mismatch("lengths", (B,), "integer", lengths)
-    # While torch traces there are no values to look at.
-    tracing = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    # While torch traces, and without data, there are no values to look at.
+    tracing = (
+        torch.compiler.is_compiling()
+        or torch._C._are_functorch_transforms_active()
+        or lengths.is_meta
+        or isinstance(lengths, FakeTensor)
+    )
     if B and not tracing and not 1 <= int(lengths.min()) <= int(lengths.max()) <= T:
         raise LayerError(
             f"lengths must be from 1 to {T}, the steps of x; got from {int(lengths.min())} to "

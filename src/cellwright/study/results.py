@@ -31,7 +31,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that decides a run's result; part of the key under which runs are kept."""
+    """What a comparison was asked for. What decides a single run is part of the key of its file."""
 
     cells: tuple[str, ...]
     baseline: str
