@@ -138,10 +138,10 @@ class Recurrent(nn.Module):
         self._stacks: tuple[Stack, ...] = stacks(p)
         self._step = _Step(p)
         # A cell that mixes its input with values of the hidden size has x of size H.
-        self._square = p.inputs[0].shape != ("I",)
+        square = p.inputs[0].shape != ("I",)
         sizes = [self._sizes(layer)["I"] for layer in range(self.num_layers)]
         below = sizes[-1]
-        if self._square and any(size != self.hidden_size for size in sizes):
+        if square and any(size != self.hidden_size for size in sizes):
             raise LayerError(
                 f"{self.cell.name} needs input_size == hidden_size, because its equations combine "
                 f"x elementwise with values of the hidden size; got {sizes[0]} and "
@@ -156,7 +156,7 @@ class Recurrent(nn.Module):
             )
 
     def __getstate__(self) -> dict[str, Any]:
-        derived = ("program", "_stacks", "_step", "_square", "_twin")
+        derived = ("program", "_stacks", "_step", "_twin")
         return {k: v for k, v in self.__dict__.items() if k not in derived}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -48,6 +48,14 @@ class Plan:
     command: str
     """What repeats it."""
 
+    @property
+    def share(self) -> float | None:
+        """Seconds for one run, the same however many are left after an interruption."""
+        if self.settings.minutes is None:
+            return None
+        total = len(self.cells) * self.settings.seeds
+        return self.settings.minutes * 60 / ceil(total / self.workers)
+
 
 def compare(
     data: str | os.PathLike[str] | None = None,
@@ -123,7 +131,7 @@ def carry_out(plan: Plan, out: Path, console: Console) -> Comparison:
         hidden_size_for(cell, settings.parameters, keys)
     todo = jobs(plan.cells, settings, dataset.fingerprint, keys)
     store = Store(out)
-    kept = store.load(todo, _share(plan, len(todo)))
+    kept = store.load(todo, plan.share)
     runs = dict(kept.runs)
 
     _say(console, _heading(plan))
@@ -170,15 +178,14 @@ def _train(
         hidden = hidden_size_for(cell, settings.parameters, keys)
         sizes[cell.name] = hidden, learned_values(cell, keys, hidden)
     noted: set[str] = set()
-    share = _share(plan, len(todo))
     with (
         _stoppable() as stopping,
         display(console, todo, sizes, runs, workers) as board,
-        closing(run(left, plan.music, settings, workers, share, stopping)) as events,
+        closing(run(left, plan.music, settings, workers, plan.share, stopping)) as events,
     ):
         for event in events:
             if isinstance(event, Finished):
-                store.save(event.job, event.run, share)
+                store.save(event.job, event.run, plan.share)
                 runs[event.job] = event.run
             if isinstance(event, Noted) and event.text in noted:
                 continue  # from another worker
@@ -186,13 +193,6 @@ def _train(
                 noted.add(event.text)
             board.show(event)
         return stopping()
-
-
-def _share(plan: Plan, total: int) -> float | None:
-    """Seconds for one run, the same however many are left after an interruption."""
-    if plan.settings.minutes is None:
-        return None
-    return plan.settings.minutes * 60 / ceil(total / plan.workers)
 
 
 @contextmanager

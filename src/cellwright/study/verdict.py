@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
@@ -125,29 +125,32 @@ def _caveats(comparison: Comparison, standings: Sequence[Standing]) -> list[str]
         for s in standings
         if s.diverged and s.losses
     ]
-    for s in standings:
-        late = sum(
-            run.stopped == "diverged" and isfinite(run.test) for run in comparison.of(s.cell)
-        )
-        if late:
-            found.append(
-                f"Of {s.cell} {_runs(late)} diverged after a while: what counts is the best epoch "
-                "before that."
-            )
+    found += [
+        f"Of {name} {_runs(n)} diverged after a while: what counts is the best epoch before that."
+        for name, n in _stopped(comparison, standings, "diverged")
+    ]
     cut = [run for run in comparison.runs if run.stopped == "time"]
     if cut:
         found.append(
             f"{_runs(len(cut))} ended because time was up, not because learning was done: "
             "more --minutes may change the order."
         )
-    for s in standings:
-        last = sum(run.stopped == "epochs" for run in comparison.of(s.cell))
-        if last:
-            found.append(
-                f"Of {s.cell} {_runs(last)} reached the limit of {comparison.settings.epochs} "
-                "epochs: longer training may change the order."
-            )
+    found += [
+        f"Of {name} {_runs(n)} reached the limit of {comparison.settings.epochs} epochs: longer "
+        "training may change the order."
+        for name, n in _stopped(comparison, standings, "epochs")
+    ]
     return found
+
+
+def _stopped(
+    comparison: Comparison, standings: Sequence[Standing], how: str
+) -> Iterator[tuple[str, int]]:
+    """Cells and how many of their runs with a loss ended so, where any did."""
+    for s in standings:
+        n = sum(run.stopped == how and isfinite(run.test) for run in comparison.of(s.cell))
+        if n:
+            yield s.cell, n
 
 
 def _runs(n: int) -> str:
