@@ -88,7 +88,7 @@ def comparison(tests: dict[str, Sequence[float]], seeds: int = 5, **changes: obj
     )
     return Comparison(
         settings,
-        Dataset("melodies", "made", "0", (20, 5, 7), (90, 20, 40), KEYS, {"static": 3.0}),
+        Dataset("melodies", "made", "0", (20, 5, 7), (90, 20, 40), KEYS, {"static": 11.0}),
         Environment("0", "2", "3", "p", "c", 2, "cellwright compare", "2026-01-01T00:00:00", 9.0),
         tuple(replace(run, **changes) for run in runs),
     )

@@ -8,6 +8,7 @@ from scipy import stats
 
 from cellwright.study.statistics import contrast, holm, interval
 from cellwright.study.verdict import rank, sentences
+from cellwright.study.words import p_value
 from tiny import comparison
 
 A = (8.52, 8.47, 8.55, 8.49, 8.50)
@@ -35,6 +36,20 @@ def test_contrast_by_the_textbook() -> None:
         (found.difference - half, found.difference + half)
     )
     assert found.difference == pytest.approx(-0.104)
+
+
+def test_intervals_of_a_set_hold_together() -> None:
+    """Bonferroni: of three intervals each leaves out a third of 5%."""
+    alone, one_of_three = contrast(A, B), contrast(A, B, of=3)
+    assert alone is not None
+    assert one_of_three is not None
+    assert one_of_three.p == alone.p
+    reference = stats.ttest_ind(A, B, equal_var=False).confidence_interval(1 - 0.05 / 3)
+    assert (one_of_three.low, one_of_three.high) == pytest.approx((reference.low, reference.high))
+    ranking = rank(comparison({"lstm": B, "gru": A, "rnn": SAME, "mgu": SAME}))
+    assert [s.difference_interval for s in ranking if s.cell == "gru"] == [
+        (one_of_three.low, one_of_three.high)
+    ]
 
 
 def test_contrast_without_variation() -> None:
@@ -97,7 +112,7 @@ def test_ranking() -> None:
 
 def test_a_difference_in_words() -> None:
     better = sentences(comparison({"lstm": B, "gru": A}))
-    assert better == ("gru is better than lstm by 0.10 nats, p = 0.0014.",)
+    assert better == ("gru is better than lstm by 0.10 nats, p = 0.001.",)
     worse = sentences(comparison({"lstm": A, "gru": [a + 0.05 for a in A]}))
     assert worse == ("gru is worse than lstm by 0.05 nats, p = 0.032.",)
 
@@ -144,7 +159,10 @@ def test_a_partial_result_says_so() -> None:
     assert "This is a partial result: 10 of 15 runs are not finished." in sentences(found)
     assert any("rnn has no finished run" in s for s in sentences(found))
     (gru,) = [s for s in sentences(found) if s.startswith("gru")]
-    assert gru.startswith("gru is worse") or "3 against 2 seeds" in gru or "2 against 3" in gru
+    assert gru == (
+        "gru and lstm: no difference that 2 against 3 seeds can show (p = 0.061; at most about "
+        "0.17 nats either way)."
+    )
 
 
 def test_runs_cut_short_are_said() -> None:
@@ -158,6 +176,40 @@ def test_runs_cut_short_are_said() -> None:
     assert (
         "Of gru 5 runs diverged after a while: what counts is the best epoch before that."
     ) in found
+
+
+def test_a_cell_that_learning_did_not_help_is_named() -> None:
+    found = sentences(comparison({"lstm": A, "rnn": [12.0, 12.1, 12.2, 12.3, 12.4]}))
+    assert found[1:] == (
+        "rnn is worse than static, which needs no learning (11.000 nats): what it shows here says "
+        "little of the cell.",
+    )
+
+
+def test_one_seed_that_comes_out_equal() -> None:
+    found = sentences(comparison({"lstm": [8.5], "gru": [8.5]}, seeds=1))
+    assert found[0].startswith("gru came out equal to lstm, but one seed cannot tell")
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [
+        (None, "–"),
+        (0.0, "< 0.001"),
+        (0.00099, "< 0.001"),
+        (0.0014, "0.001"),
+        (0.0496, "0.0496"),
+        (0.0497, "0.0497"),
+        (0.049996, "0.049996"),
+        (0.0503, "0.0503"),
+        (0.05, "0.050"),
+        (0.1, "0.10"),
+        (0.923, "0.92"),
+        (1.0, "1.00"),
+    ],
+)
+def test_p_in_words(p: float | None, text: str) -> None:
+    assert p_value(p) == text
 
 
 def test_nothing_at_all() -> None:

@@ -81,7 +81,7 @@ def _result(run: Run) -> str:
         return f"diverged ({took})"
     why = {
         "patience": "",
-        "epochs": ", still improving",
+        "epochs": ", the limit",
         "time": ", time was up",
         "diverged": ", then diverged",
     }[run.stopped]

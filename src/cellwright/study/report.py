@@ -20,7 +20,7 @@ from cellwright.study.figures import NARROW, WIDE, Curve, Dots, colour_of, curve
 from cellwright.study.published import Published, published
 from cellwright.study.results import Comparison, Run
 from cellwright.study.verdict import Standing, rank, sentences
-from cellwright.study.words import duration, loss
+from cellwright.study.words import duration, loss, p_value, signed
 
 __all__ = ["ReportError", "render", "write"]
 
@@ -199,16 +199,6 @@ def _per_sequence(runs: Sequence[Run]) -> float | None:
     return sum(losses) / len(losses) if losses else None
 
 
-def _signed(value: float | None) -> str:
-    return "–" if value is None else f"{value:+.3f}".replace("-", "−")
-
-
-def _p(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return "< 0.001" if value < 0.001 else f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
-
-
 def _plural(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
@@ -255,7 +245,7 @@ def _linked(text: str) -> Markup:
 def _template() -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True,
                               lstrip_blocks=True)  # fmt: skip
-    environment.filters |= {"loss": loss, "signed": _signed, "p": _p, "duration": duration,
+    environment.filters |= {"loss": loss, "signed": signed, "p": p_value, "duration": duration,
                             "linked": _linked, "words": _words,
                             "breakable": _breakable, "prose": _prose}  # fmt: skip
     environment.globals |= {"plural": _plural}

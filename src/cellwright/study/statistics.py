@@ -23,7 +23,7 @@ class Contrast:
     """Mean of the first minus mean of the second."""
     low: float
     high: float
-    """The confidence interval of the difference."""
+    """The interval of the difference that holds for all contrasts of a set at once."""
     p: float
     """Of Welch's test, two-sided, not corrected."""
 
@@ -42,10 +42,12 @@ def interval(values: Sequence[float]) -> tuple[float, float] | None:
     return mean - half, mean + half
 
 
-def contrast(a: Sequence[float], b: Sequence[float]) -> Contrast | None:
+def contrast(a: Sequence[float], b: Sequence[float], of: int = 1) -> Contrast | None:
     """Welch's test of `a` against `b`, which need not vary alike; None below two values in either.
 
-    Groups without any variation are certain: p is 1 where their means are equal, else 0.
+    It is one of a set `of` contrasts, whose intervals are wide enough to hold together
+    (Bonferroni). So an interval has 0 in it wherever Holm's p is not below 1 - CONFIDENCE. Groups
+    without any variation are certain: p is 1 where their means are equal, else 0.
 
     Raises ValueError for a value that is not finite.
     """
@@ -56,7 +58,7 @@ def contrast(a: Sequence[float], b: Sequence[float]) -> Contrast | None:
     if len(set(a)) == len(set(b)) == 1:  # scipy divides by the variance
         return Contrast(difference, difference, difference, 1.0 if a[0] == b[0] else 0.0)
     result = stats.ttest_ind(a, b, equal_var=False)
-    bounds = result.confidence_interval(CONFIDENCE)
+    bounds = result.confidence_interval(1 - (1 - CONFIDENCE) / of)
     return Contrast(difference, float(bounds.low), float(bounds.high), float(result.pvalue))
 
 

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from cellwright.study.results import Comparison
-from cellwright.study.verdict import Standing, rank, sentences
-from cellwright.study.words import loss
+from cellwright.study.verdict import rank, sentences
+from cellwright.study.words import loss, p_value, signed
 
 __all__ = ["summarise"]
 
@@ -38,20 +38,10 @@ def _table(comparison: Comparison) -> Table:
             loss(s.mean) if s.mean is not None or not s.diverged else "diverged",
             f"{loss(s.interval[0])} – {loss(s.interval[1])}" if s.interval else "–",
             str(len(s.losses)),
-            "baseline" if s.cell == baseline else _signed(s),
-            "" if s.cell == baseline else _p(s.p),
+            "baseline" if s.cell == baseline else signed(s.difference),
+            "" if s.cell == baseline else p_value(s.p),
         )
     return table
-
-
-def _signed(s: Standing) -> str:
-    return "–" if s.difference is None else f"{s.difference:+.3f}".replace("-", "−")
-
-
-def _p(p: float | None) -> str:
-    if p is None:
-        return "–"
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _say(console: Console, sentence: str) -> None:

@@ -41,8 +41,8 @@ def train(
 ) -> Run:
     """Train one cell from one seed; equal arguments give equal losses on one thread.
 
-    What is evaluated is the running average of the weights, which learns as fast as the weights
-    and forgets the noise of single batches (Polyak averaging). Training ends when the validation
+    What is evaluated is the exponential moving average of the weights, which learns as fast as the
+    weights and forgets the noise of single batches. Training ends when the validation
     loss has not improved for `settings.patience` epochs, after `settings.epochs`, after the last
     epoch that fits into `seconds` (the first always runs), or when a loss is not finite. The test
     loss is the one of the epoch with the best validation loss.

@@ -10,6 +10,7 @@ import numpy as np
 
 from cellwright.study.results import Comparison
 from cellwright.study.statistics import CONFIDENCE, Contrast, contrast, holm, interval
+from cellwright.study.words import loss, p_value
 
 __all__ = ["Standing", "rank", "sentences"]
 
@@ -31,7 +32,7 @@ class Standing:
     difference: float | None
     """Mean minus the baseline's; below zero is better. None for the baseline itself."""
     difference_interval: tuple[float, float] | None
-    """95% interval of the difference."""
+    """95% interval of the difference, for all cells tested at once."""
     p: float | None
     """Of Welch's test against the baseline, after Holm's correction for all cells tested."""
 
@@ -47,8 +48,9 @@ def rank(comparison: Comparison) -> tuple[Standing, ...]:
     losses = {name: _losses(comparison, name) for name in settings.cells}
     base = losses[settings.baseline]
     contrasts: dict[str, Contrast] = {}
+    tested = sum(len(own) > 1 for name, own in losses.items() if name != settings.baseline)
     for name in settings.cells:
-        found = contrast(losses[name], base) if name != settings.baseline else None
+        found = contrast(losses[name], base, tested) if name != settings.baseline else None
         if found is not None:
             contrasts[name] = found
     corrected = dict(zip(contrasts, holm([c.p for c in contrasts.values()]), strict=True))
@@ -98,8 +100,9 @@ def _verdict(s: Standing, baseline: Standing) -> str:
     size = _nats(abs(s.difference))
     if s.p is None or s.difference_interval is None:
         few = min((s, baseline), key=lambda one: len(one.losses))
+        out = f"{size} {way} than" if s.difference else "equal to"
         return (
-            f"{s.cell} came out {size} {way} than {baseline.cell}, but one seed cannot tell: "
+            f"{s.cell} came out {out} {baseline.cell}, but one seed cannot tell: "
             f"{few.cell} has only one run with a loss."
         )
     seeds = _seeds(len(s.losses), len(baseline.losses))
@@ -120,6 +123,15 @@ def _caveats(comparison: Comparison, standings: Sequence[Standing]) -> list[str]
         found.append(f"This is a partial result: {missing} of {total} runs are not finished.")
     if comparison.settings.seeds == 1:
         found.append("One seed cannot tell cells apart; --seeds 5 can.")
+    trivial = comparison.dataset.baselines
+    for s in standings:
+        beaten_by = [name for name, nats in trivial.items() if s.mean is not None and s.mean > nats]
+        if beaten_by:
+            easiest = min(beaten_by, key=trivial.__getitem__)
+            found.append(
+                f"{s.cell} is worse than {easiest}, which needs no learning "
+                f"({loss(trivial[easiest])} nats): what it shows here says little of the cell."
+            )
     found += [
         f"Of {s.cell} {_runs(s.diverged)} diverged: left out of every figure, which flatters it."
         for s in standings
@@ -167,4 +179,5 @@ def _nats(value: float) -> str:
 
 
 def _p(p: float) -> str:
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}" if p < 0.1 else f"p = {p:.2f}"
+    text = p_value(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import isfinite
 
-__all__ = ["duration", "loss"]
+__all__ = ["duration", "loss", "p_value", "signed"]
 
 
 def loss(value: float | None) -> str:
@@ -12,6 +12,23 @@ def loss(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:.3f}" if isfinite(value) else "diverged"
+
+
+def signed(value: float | None) -> str:
+    """A difference in nats, with its sign; a dash where there is none."""
+    return "–" if value is None else f"{value:+.3f}".replace("-", "−")
+
+
+def p_value(p: float | None) -> str:
+    """`< 0.001`, `0.004`, `0.23`; as many digits as tell it from 0.05, which decides."""
+    if p is None:
+        return "–"
+    if p < 0.001:
+        return "< 0.001"
+    digits = 3 if p < 0.1 else 2
+    while p != round(p, digits) == 0.05:
+        digits += 1
+    return f"{p:.{digits}f}"
 
 
 def duration(seconds: float) -> str:
