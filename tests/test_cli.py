@@ -108,19 +108,41 @@ def test_diff_marks_what_differs() -> None:
     assert "«p_i * c +»" in shown
     assert "3 of 6 equations are the same" in shown
     assert "The equations are the same." in cellwright("diff", "lstm", "np")
+    assert cellwright("diff", "peephole_lstm") == cellwright("diff", "lstm", "peephole_lstm")
+
+
+def test_diff_of_one_cell_that_is_like_none() -> None:
+    assert cellwright("diff", "rnn", code=1) == (
+        "rnn: there is no like: line, so nothing to compare it with. Name two cells: "
+        "cellwright diff lstm rnn\n"
+    )
 
 
 def test_check_says_what_a_file_means(tmp_path: Path) -> None:
     file = tmp_path / "mine.cell"
-    file.write_text("q = W x\nh' = tanh(W x + R h + bias)\n")
+    file.write_text("h' = tanh(W x + R h + bias)\n")
     said = cellwright("check", file)
     assert "mine: ok" in said
     assert re.search(r"learned vectors +bias +\(H,\)", said)
-    assert "q is set, but neither the output nor a state reads it" not in said  # W x is read
-    file.write_text("q = W x\nh' = tanh(R h + x)\n")
+    assert "did you mean" not in said
+    file.write_text("h' = tanh(R h + x)\n")
     said = cellwright("check", file)
     assert "input_size == hidden_size" in said
-    assert "q is set, but neither the output nor a state reads it" in said
+    file.write_text("gate = σ(W x)\nh' = gate * tanh(W_h x + R h) + gatte\n")
+    said = cellwright("check", file)
+    assert "No equation sets gatte, so it is learned; or did you mean gate?" in said
+
+
+def test_check_of_the_catalogue_finds_no_misspelt_name() -> None:
+    for name in cell_names():
+        said = cellwright("check", name)
+        assert f"{name}: ok" in said
+        assert "did you mean" not in said
+
+
+def test_a_file_is_checked_whatever_its_name(tmp_path: Path) -> None:
+    (tmp_path / "lstm").write_text("h' = W x + B\n")
+    assert "lstm:1: B is a matrix" in cellwright("check", "lstm", code=1, folder=tmp_path)
 
 
 def test_doctor_names_the_backends() -> None:

@@ -13,7 +13,7 @@ from rich.console import Console, RenderableType
 
 from cellwright import __version__, terminal
 from cellwright.errors import CellwrightError
-from cellwright.language import cell, cell_names
+from cellwright.language import Cell, CellError, cell, cell_names
 from cellwright.language.difference import difference
 from cellwright.study.results import DEFAULT_CELLS
 
@@ -74,28 +74,40 @@ def show(
 
 
 @app.command
-def diff(a: str, b: str, /) -> None:
+def diff(a: str, b: str | None = None, /) -> None:
     """Show what changes from one cell to another, side by side, the changed parts marked.
 
     Parameters
     ----------
     a, b
-        Cells of the catalogue, or .cell files.
+        Cells of the catalogue, or .cell files. With one, what changes from the cell that its text
+        calls alike (`like:`).
     """
-    left, right = cell(a), cell(b)
+    left, right = (cell(a), cell(b)) if b is not None else (_like(a), cell(a))
     _print(terminal.difference(left, right, difference(left, right)))
 
 
+def _like(which: str) -> Cell:
+    like = cell(which).like
+    if like is None:
+        raise CellError(
+            "there is no like: line, so nothing to compare it with",
+            f"Name two cells: cellwright diff lstm {which}",
+            which,
+        )
+    return cell(like)
+
+
 @app.command
-def check(file: Path, /) -> None:
-    """Check a .cell file: say what is wrong with it, or what it means.
+def check(file: str, /) -> None:
+    """Check a cell: say what is wrong with it, or what it means.
 
     Parameters
     ----------
     file
-        A text file with equations.
+        A text file with equations, or a cell of the catalogue.
     """
-    _print(terminal.summary(cell(file)))
+    _print(terminal.summary(cell(Path(file) if Path(file).exists() else file)))
 
 
 @app.command

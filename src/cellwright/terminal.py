@@ -14,9 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from cellwright.language import Cell, aliases, print_program
+from cellwright.language.cell import misspelt
 from cellwright.language.difference import Row, Span
 from cellwright.program.derivative import derivative
-from cellwright.program.ops import LEAVES, Shape, topological
+from cellwright.program.ops import Shape
 
 if TYPE_CHECKING:
     from cellwright.backends.diagnosis import Diagnosis
@@ -109,15 +110,15 @@ def summary(c: Cell) -> RenderableType:
     if p.inputs[0].shape != ("I",):
         parts.append(
             Text(
-                "  It needs input_size == hidden_size: its equations combine x "
-                "elementwise with values of the hidden size."
+                "  It needs input_size == hidden_size: its equations combine x elementwise with "
+                "values of the hidden size, or apply one matrix to both."
             )
         )
-    needed = set(topological([p.named[p.outputs[0]], *(p.next(s) for s in p.states)]))
+    equations = [e.name for e in p.equations]
     parts.extend(
-        Text(f"  {e.name} is set, but neither the output nor a state reads it.")
-        for e in p.equations
-        if e.value not in needed and e.value.op not in LEAVES
+        Text(f"  No equation sets {q.name}, so it is learned; or did you mean {near}?")
+        for q in p.parameters
+        if len(q.shape) == 1 and (near := misspelt(q.name, equations))
     )
     return Group(*parts)
 

@@ -191,6 +191,7 @@ def test_count() -> None:
     [
         ("h' = sigmoid(W x)", "h' = σ(W x)"),
         ("h' = W x * h", "h' = W x ⊙ h"),
+        ("h' = W x * \u03bc + \u03a9 x", "h' = W x * \u00b5 + \u2126 x"),  # micro and ohm
         ("h' = W x + R^T h", "h' = W x + Rᵀ h"),
         ("h' = W x", "h′ = W x"),
         ("c' = x\nh' = c'", "c′ = x\nh' = c′"),

@@ -41,8 +41,8 @@ def test_what_is_new_is_marked_and_nothing_else() -> None:
 
 
 def test_what_takes_a_place_is_marked_on_both_sides() -> None:
-    b = LSTM.replace("i * z", "(1 - f) * z")
-    assert changes(LSTM, b) == {"c'": ("c' = f * c + [i] * z", "c' = f * c + [(1 - f)] * z")}
+    b = LSTM.replace("i * z", "tanh(i) * z")
+    assert changes(LSTM, b) == {"c'": ("c' = f * c + [i] * z", "c' = f * c + [tanh(i)] * z")}
 
 
 def test_an_equation_that_one_cell_lacks_stands_alone_in_its_place() -> None:

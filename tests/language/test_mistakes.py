@@ -40,8 +40,8 @@ MISTAKES = {
     "a value as a function": Mistake("a = W x\nh' = a(h)", 2, "a", "a is no function", "a * (h); a matrix has a capital first letter: A (h)"),
     "a vector as a function": Mistake("h' = p_i(W x)", 1, "p_i", "p_i is no function", "p_i * (W x)"),
     "a function alone": Mistake("h' = tanh * W x", 1, "tanh", "tanh is a function and stands alone", "tanh(h)"),
-    "unknown function, only a part of it near": Mistake("h' = softmax(W x)", 1, "softmax", "unknown function softmax", "Functions are abs"),
-    "the other name of a function": Mistake("h' = sigma(W x)", 1, "sigma", "unknown function sigma", "Did you mean sign or sigmoid?"),
+    "a function of other places": Mistake("h' = softmax(W x)", 1, "softmax", "unknown function softmax", "Write e / sum(e) with e = exp(v)"),
+    "the other name of a function": Mistake("h' = sigma(W x)", 1, "sigma", "unknown function sigma", "Write sigmoid(v)."),
     "too few arguments of three": Mistake("h' = where(h, W x)", 1, "where(h, W x)", "where takes 3 arguments, got 2", "Write where(v, a, b)"),
     "too few arguments": Mistake("h' = max(W x)", 1, "max(W x)", "max takes 2 arguments, got 1", "Write max(a, b)"),
     "too many arguments": Mistake("h' = tanh(W x, h)", 1, "tanh(W x, h)", "tanh takes 1 argument, got 2", "Write tanh(v)"),
@@ -136,12 +136,27 @@ MISTAKES = {
     "no name on the left": Mistake("= W x", 1, "=", "= is not expected before the =", "one name"),
     "an expression on the left": Mistake("a + b = W x", 1, "+", "+ is not expected before the =", "small first letter: i = …, or h' = …"),
     "a matrix on the left": Mistake("A = W x", 1, "A", "A is not expected before the =", "one name"),
-    "too deep": Mistake(NESTED, 1, "", "nests deeper than 100", "Give parts of it names"),
-    "too many signs": Mistake(SIGNS, 1, "", "nests deeper than 100", "Give parts of it names"),
-    "too long a sum": Mistake(CHAIN, 1, "", "nests deeper than 100", "Give parts of it names"),
+    "too deep": Mistake(NESTED, 1, "", "nests deeper than 100", "give parts of it names"),
+    "too many signs": Mistake(SIGNS, 1, "", "nests deeper than 100", "give parts of it names"),
+    "too long a sum": Mistake(CHAIN, 1, "", "nests deeper than 100", "give parts of it names"),
     "too large a number": Mistake("h' = W x + 1e999", 1, "1e999", "1e999 is too large", "up to 1e+38"),
     "too large a constant": Mistake("const a = -1e400\nh' = W x + a", 1, "1e400", "1e400 is too large", "up to 1e+38"),
+    "a matrix written onto its vector": Mistake("h' = tanh(Wx + R h)", 1, "Wx", "Wx is a matrix and stands alone", "Did you mean W x? A space"),
+    "a matrix written onto a state": Mistake("h' = tanh(W x + Uh)", 1, "Uh", "Uh is a matrix and stands alone", "Did you mean U h? A space"),
+    "a gate with a capital": Mistake("f = σ(W x)\nh' = F * h", 2, "F", "F is a matrix and stands alone", "Did you mean f? A capital"),
+    "a subscript in braces": Mistake("f = σ(W_{f} x)\nh' = f * h", 1, "{", "'{' means nothing here", "A subscript has no braces: W_f"),
+    "a function under its name in torch": Mistake("h' = W x + gelu(h)", 1, "gelu", "unknown function gelu", "Write v * sigmoid(1.702 * v)"),
+    "another name of a form": Mistake("h' = W x + layernorm(h)", 1, "layernorm", "unknown function layernorm", "Write norm(v)."),
+    # what changes nothing
+    "an equation nobody reads": Mistake("q = V x\nh' = tanh(R h + b + W x)", 1, "q", "q is set, but neither the output nor a state depends on it", "Use it in an equation, or remove this line"),
+    "an equation read by one nobody reads": Mistake("q = V x\nr = tanh(q)\nh' = W x", 1, "q", "q is set, but neither", "remove this line"),
+    "an equation whose name is misspelt elsewhere": Mistake("f = σ(W x)\nh' = ff * h", 1, "f", "f is set, but neither", "No equation sets ff, which makes it a learned vector: did you mean f there?"),
     # headers and declarations
+    "a second title": Mistake("title: one\ntitle: two\nh' = W x", 2, "title", "a second title:", "only note: may be repeated"),
+    "like an unknown cell": Mistake("like: lstn\nh' = W x", 1, "like: lstn", "like: names no cell of the catalogue, got lstn", "Did you mean lstm? Name one of cifg"),
+    "like nothing": Mistake("like:\nh' = W x", 1, "like:", "like: names no cell of the catalogue, got nothing", "Name one of cifg"),
+    "a derived program as a cell": Mistake("input x : I\ninput g : H\nh' = W x + g", 2, "g", "the input g is not x", "a program that was derived from a cell is no cell"),
+    "the paper's names of the steps": Mistake("h_t = tanh(W x + b)", 1, "h_t = tanh(W x + b)", "no equation sets a state", "h' = … for h_t, with h for its value from the step before"),
     "unknown header": Mistake("foo: bar\nh' = W x", 1, "foo", "foo is no header", "Headers are title, paper, like"),
     "init of what is no vector": Mistake("init W = 1\nh' = W x", 1, "W", "W is not expected after init", "init b_f = 1, for a learned vector b_f"),
     "init of an equation": Mistake("init a = 1\na = W x\nh' = a", 1, "a", "a is no learned vector", "a name with a small first letter"),
@@ -302,6 +317,21 @@ def test_an_unknown_name_near_none(name: str) -> None:
     message, remedy = refused(name).split(". ", 1)
     assert message.endswith(": there is no such cell")
     assert remedy.startswith("The catalogue has ")
+
+
+@pytest.mark.parametrize("name", ["show", ".", "./", "grid"])
+def test_a_name_of_something_else_is_no_slip_for_a_cell(name: str) -> None:
+    assert "Did you mean" not in refused(name)
+
+
+def test_a_name_no_file_would_have_is_not_proposed_for_one() -> None:
+    assert refused("a b").endswith("a file is named with its ending: ./my_cell.cell")
+
+
+def test_equations_where_a_name_belongs() -> None:
+    assert refused("h' = tanh(W x)") == (
+        "<text>: this is no name but equations. cellwright.parse(text) makes a cell of them."
+    )
 
 
 def test_what_is_no_name() -> None:

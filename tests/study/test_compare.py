@@ -499,7 +499,7 @@ def test_remarks_on_a_terminal_and_in_a_pipe() -> None:
     ("changes", "words"),
     [
         ({}, "test 2.500 after epoch 2 (2 epochs, 0 s)"),
-        ({"stopped": "epochs"}, "test 2.500 after epoch 2 (2 epochs, 0 s, still improving)"),
+        ({"stopped": "epochs"}, "test 2.500 after epoch 2 (2 epochs, 0 s, the limit)"),
         ({"stopped": "time"}, "test 2.500 after epoch 2 (2 epochs, 0 s, time was up)"),
         ({"stopped": "diverged"}, "test 2.500 after epoch 2 (2 epochs, 0 s, then diverged)"),
         ({"stopped": "diverged", "test": float("inf"), "epochs": ()}, "diverged (0 epochs, 0 s)"),

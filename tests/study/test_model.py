@@ -36,7 +36,7 @@ def test_a_budget_below_one_unit_names_the_smallest_that_works() -> None:
 
 
 def test_an_output_of_the_inputs_size_is_read_out() -> None:
-    read = parse("g = σ(V h)\nh' = tanh(W x + R h)\ny = W_y h'\noutput g")
+    read = parse("g = σ(V h)\nh' = tanh(W x + R h)\noutput g")
     model = NextFrame(read, KEYS, 4)
     assert model.readout.in_features == 4
     x_sized = parse("h' = tanh(W x + R h)\ny = x * σ(V h')\noutput y")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -12,12 +13,14 @@ from pathlib import Path
 
 from cellwright.language.elaborate import elaborate
 from cellwright.language.errors import CellError, Place
+from cellwright.language.names import target_of
 from cellwright.language.reader import read
-from cellwright.language.syntax import Declare, New, Output, Statement, Syntax
+from cellwright.language.syntax import Declare, Output, Statement, Syntax
 from cellwright.language.syntax import Equation as EquationSyntax
+from cellwright.program.ops import topological
 from cellwright.program.program import Program, prime
 
-__all__ = ["Cell", "Equation", "aliases", "cell", "cell_names", "parse", "program"]
+__all__ = ["Cell", "Equation", "aliases", "cell", "cell_names", "misspelt", "parse", "program"]
 
 SUFFIX = ".cell"
 ARGUMENTS = (
@@ -91,6 +94,7 @@ def parse(text: str, name: str = "cell", source: str | None = None) -> Cell:
     syntax = read(text, source)
     found = elaborate(syntax, default_output=True)
     _as_layer(found, syntax)
+    _check_like(syntax)
     equations = tuple(
         _equation(st) for st in syntax.statements if isinstance(st.content, EquationSyntax)
     )
@@ -108,11 +112,18 @@ def parse(text: str, name: str = "cell", source: str | None = None) -> Cell:
 
 def _equation(st: Statement) -> Equation:
     assert isinstance(st.content, EquationSyntax)
-    t = st.content.target
     code = st.place.text.partition("#")[0].strip()
-    return Equation(
-        prime(t.name) if isinstance(t, New) else t.name, code, st.caption, st.place.line
-    )
+    return Equation(target_of(st.content), code, st.caption, st.place.line)
+
+
+def _check_like(syntax: Syntax) -> None:
+    for header, name, place in syntax.headers:
+        if header == "like" and name not in cell_names() and name not in aliases():
+            raise CellError(
+                f"like: names no cell of the catalogue, got {name or 'nothing'}",
+                f"{_meant(name)}Name one of {', '.join(cell_names())}, or remove this line.",
+                place,
+            )
 
 
 def _as_layer(p: Program, syntax: Syntax) -> None:
@@ -123,11 +134,23 @@ def _as_layer(p: Program, syntax: Syntax) -> None:
         return CellError(message, remedy, place)
 
     if not p.states:
+        timed = next((e.name for e in p.equations if e.name.endswith("_t")), "h_t")
         raise refuse(
             "no equation sets a state, so nothing would be remembered",
-            "Write at least one equation with a prime, for example h' = …",
+            f"Write at least one equation with a prime: {prime(timed[:-2])} = … for {timed}, with "
+            f"{timed[:-2]} for its value from the step before.",
         )
-    if [v.name for v in p.inputs] != ["x"]:
+    for st in syntax.statements:
+        if isinstance(st.content, Declare) and st.content.kind == "input":
+            for node in st.content.names:
+                if node.name != "x":
+                    raise refuse(
+                        f"the input {node.name} is not x",
+                        "A layer has one input, named x; a program that was derived from a cell "
+                        "is no cell.",
+                        st.at(node),
+                    )
+    if not p.inputs:
         raise refuse(
             "the cell never reads its input x",
             "Use x in an equation, for example W x; a layer has one input, named x.",
@@ -151,6 +174,7 @@ def _as_layer(p: Program, syntax: Syntax) -> None:
                 )
         if isinstance(st.content, EquationSyntax) and st.content.sum:
             raise refuse("a cell has no sums", "Remove this line.", st.place)
+    _check_needed(p, syntax)
     shapes = {v.shape for v in p.values}
     unknown = {s for shape in shapes for s in shape} - {"I", "H"}
     if unknown:
@@ -158,6 +182,40 @@ def _as_layer(p: Program, syntax: Syntax) -> None:
             f"unknown size {', '.join(sorted(unknown))}",
             "A cell has two: I, the input size, and H, the hidden size.",
         )
+
+
+def _check_needed(p: Program, syntax: Syntax) -> None:
+    """Refuse an equation that changes nothing: more often than not a name is misspelt elsewhere."""
+    needed = set(topological([p.named[p.outputs[0]], *(p.next(s) for s in p.states)]))
+    vectors = [q.name for q in p.parameters if len(q.shape) == 1]
+    for st in syntax.statements:
+        if not isinstance(st.content, EquationSyntax):
+            continue
+        name = target_of(st.content)
+        if p.named[name] in needed:
+            continue
+        remedy = "Use it in an equation, or remove this line."
+        if near := misspelt(name, vectors):
+            remedy = (
+                f"No equation sets {near}, which makes it a learned vector: did you mean {name} "
+                "there?"
+            )
+        raise CellError(
+            f"{name} is set, but neither the output nor a state depends on it",
+            remedy,
+            st.at(st.content.target),
+        )
+
+
+def misspelt(name: str, among: Iterable[str]) -> str | None:
+    """The first of some names that may be a slip for this one: a letter twice, or one changed."""
+
+    def once(word: str) -> str:
+        return re.sub(r"(.)\1+", r"\1", word.lower())
+
+    among = tuple(among)
+    slips = [other for other in among if once(other) == once(name)]
+    return next(iter((*slips, *get_close_matches(name, among, 1, 0.8))), None)
 
 
 # --- where cells come from ----------------------------------------------------------------------
@@ -211,14 +269,25 @@ def cell(which: str | os.PathLike[str] | Cell) -> Cell:
 
 
 def _unknown(name: str) -> CellError:
-    near = get_close_matches(name.lower().replace("-", "_"), [*cell_names(), *aliases()], 1, 0.5)
-    meant = f"Did you mean {near[0]}? " if near else ""
+    if "=" in name:
+        return CellError(
+            "this is no name but equations",
+            "cellwright.parse(text) makes a cell of them.",
+            "<text>",
+        )
+    file = name if re.fullmatch(r"[\w-]+", name) else "my_cell"
     return CellError(
         "there is no such cell",
-        f"{meant}The catalogue has {', '.join(cell_names())}; "
-        f"a file is named with its ending: ./{name}{SUFFIX}",
+        f"{_meant(name)}The catalogue has {', '.join(cell_names())}; "
+        f"a file is named with its ending: ./{file}{SUFFIX}",
         name or "''",
     )
+
+
+def _meant(name: str) -> str:
+    known = [*cell_names(), *aliases()]
+    near = get_close_matches(name.lower().replace("-", "_"), known, 1, 0.7)
+    return f"Did you mean {near[0]}? " if near else ""
 
 
 def _file_text(path: Path) -> str:

@@ -12,7 +12,7 @@ from itertools import chain, count
 
 from cellwright.language import syntax as s
 from cellwright.language.errors import CellError, Place
-from cellwright.language.names import FORMS, FUNCTIONS, check_order, declare, target_of
+from cellwright.language.names import ELSEWHERE, FORMS, FUNCTIONS, check_order, declare, target_of
 from cellwright.language.sizes import SizeClashError, Sizes
 from cellwright.program.ops import TABLE, Shape
 from cellwright.program.program import prime
@@ -117,12 +117,7 @@ class Inference:
                     )
                 return self._state_extent(e.name)
             case s.Matrix():
-                raise self._error(
-                    f"{e.name} is a matrix and stands alone",
-                    f"Put a vector behind it without a sign, as in {e.name} x; for a learned "
-                    f"vector use a small first letter: {e.name[0].lower() + e.name[1:]}.",
-                    e,
-                )
+                raise self._matrix_alone(e)
             case s.Apply():
                 rows, columns = self._matrix(e.matrix)
                 argument = self._infer(e.argument)
@@ -186,6 +181,21 @@ class Inference:
                 self._sizes.new(),
             )
         return self._extents[name]
+
+    def _matrix_alone(self, m: s.Matrix) -> CellError:
+        name, small = m.name, m.name[0].lower() + m.name[1:]
+        remedy = (
+            f"Put a vector behind it without a sign, as in {name} x; for a learned vector use a "
+            f"small first letter: {small}."
+        )
+        if name[1:] in ("x", *self.names.inputs, *self._extents, *self._states()):
+            remedy = f"Did you mean {name[0]} {name[1:]}? A space stands between them."
+        elif small in self._extents or small in self._states():
+            remedy = f"Did you mean {small}? A capital first letter makes a matrix."
+        return self._error(f"{name} is a matrix and stands alone", remedy, m)
+
+    def _states(self) -> list[str]:
+        return [name[:-1] for name in self.names.places if name.endswith("'")]
 
     def _matrix(self, m: s.Matrix) -> tuple[int, int]:
         if len(m.name) > 1 and (function := m.name.lower()) in (*FUNCTIONS, *FORMS):
@@ -266,6 +276,8 @@ class Inference:
 
     def _unknown_function(self, e: s.Call) -> CellError:
         name = e.function.name
+        if name in ELSEWHERE and name not in self._extents:
+            return self._error(f"unknown function {name}", f"Write {ELSEWHERE[name]}.", e.function)
         if name in self._extents or "_" in name or len(name) == 1:
             inside = self._source(e.arguments[0])
             remedy = f"For the product write {name} * ({inside})"

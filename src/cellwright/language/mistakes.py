@@ -45,7 +45,7 @@ _INSTEAD = {
     **dict.fromkeys("’‘`´", "Write ' for the prime of a state: c'."),
     **dict.fromkeys("\u00a0\u2009\u202f", "It looks like a space: write an ordinary one."),
     "[": "Group with round brackets: ( ). For W [h, x], a matrix on two vectors, write R h + W x.",
-    "{": "Group with round brackets: ( ). For h_{t-1} write h, and h' for the new value h_t.",
+    "{": "A subscript has no braces: W_f. For h_{t-1} write h, and h' for the new value h_t.",
     "|": "Write abs(v) for a value without its sign.",
     **dict.fromkeys("²³", "There are no powers: write v * v."),
     **dict.fromkeys("₀₁₂₃₄₅₆₇₈₉ₜₕₓᵢ", "Write a subscript after _: W_1, b_i."),

@@ -10,7 +10,7 @@ from cellwright.language.errors import CellError, Place
 from cellwright.program.ops import TABLE, Shape
 from cellwright.program.program import prime
 
-__all__ = ["FORMS", "FUNCTIONS", "Names", "check_order", "declare", "target_of"]
+__all__ = ["ELSEWHERE", "FORMS", "FUNCTIONS", "Names", "check_order", "declare", "target_of"]
 
 FUNCTIONS: dict[str, str] = {
     spelling: op.name for op in TABLE.values() if op.function for spelling in (op.name, *op.also)
@@ -24,6 +24,27 @@ FORMS: dict[str, tuple[str, str]] = {
     "outer": ("outer(a, b)", "the outer product of two vectors; only a sum takes it"),
 }
 """What is written like a function but is not a row of the table: how to write it, what it means."""
+
+ELSEWHERE: dict[str, str] = {
+    **dict.fromkeys(("sig", "sigma", "logistic"), "sigmoid(v)"),
+    **dict.fromkeys(("layernorm", "layer_norm", "ln"), "norm(v)"),
+    **dict.fromkeys(("silu", "swish"), "v * sigmoid(v)"),
+    "gelu": "v * sigmoid(1.702 * v), which is close to it",
+    "elu": "where(v, v, exp(v) - 1)",
+    "leaky_relu": "where(v, v, 0.01 * v)",
+    "softmax": "e / sum(e) with e = exp(v)",
+    **dict.fromkeys(("hardsigmoid", "hard_sigmoid"), "min(max(v / 6 + 0.5, 0), 1)"),
+    **dict.fromkeys(("hardtanh", "hard_tanh"), "min(max(v, -1), 1)"),
+    **dict.fromkeys(("clip", "clamp"), "min(max(v, a), b)"),
+    "maximum": "max(a, b)",
+    "minimum": "min(a, b)",
+    **dict.fromkeys(("pow", "square"), "v * v; there are no powers"),
+    "dot": "sum(a * b)",
+    **dict.fromkeys(("std", "var"), "deviation(v), and its product with itself for the variance"),
+    "heaviside": "step(v)",
+    **dict.fromkeys(("cat", "concat", "concatenate"), "R h + W x for a matrix on two vectors"),
+}
+"""Functions by the names they have in other places, and how to write them here."""
 
 
 @dataclass

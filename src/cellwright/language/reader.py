@@ -15,6 +15,7 @@ from cellwright.language import mistakes
 from cellwright.language.errors import CellError, Place
 from cellwright.language.syntax import (
     HEADERS,
+    REPEATED,
     Apply,
     Binary,
     Call,
@@ -41,6 +42,9 @@ LARGEST = 1e38
 DEEPEST = 100
 """How deep brackets, signs and matrices may nest: far beyond any paper, within Python's stack."""
 
+_SAME_LETTERS = {0xB5: "μ", 0x2126: "Ω"}
+"""The signs for micro and ohm, which keyboards have, as the letters they look like."""
+
 
 class _RefusedError(Exception):
     """Raised while the parser runs: message, remedy, first and last column."""
@@ -54,7 +58,8 @@ def _checked(node: _N, *inside: Node) -> _N:
     if depth > DEEPEST:
         raise _RefusedError(
             f"this expression nests deeper than {DEEPEST}",
-            "Give parts of it names, in equations of their own.",
+            "Each sign, function and bracketed matrix is a level, also in a row: give parts of it "
+            "names, in equations of their own.",
             node.start,
             node.end,
         )
@@ -171,7 +176,8 @@ def read(text: str, source: str) -> Syntax:
     """
     headers: list[tuple[str, str, Place]] = []
     statements: list[Statement] = []
-    for number, line in enumerate(re.split(r"\r\n|\r|\n", text.removeprefix("\ufeff")), start=1):
+    text = text.removeprefix("\ufeff").translate(_SAME_LETTERS)
+    for number, line in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
         code, _, caption = line.partition("#")
         place = Place(source, number, line, len(line) - len(line.lstrip()), len(line.rstrip()))
         if match := re.match(r"\s*([A-Za-z]+)[ \t]*:(?!=)(.*)", line):
@@ -180,6 +186,12 @@ def read(text: str, source: str) -> Syntax:
                 raise CellError(
                     f"{word} is no header",
                     f"Headers are {', '.join(HEADERS)}.",
+                    place.within(match.start(1), match.end(1)),
+                )
+            if word not in REPEATED and any(word == before for before, _, _ in headers):
+                raise CellError(
+                    f"a second {word}:",
+                    "Put it on one line; only note: may be repeated.",
                     place.within(match.start(1), match.end(1)),
                 )
             headers.append((word, match[2].strip(), place))

@@ -10,6 +10,7 @@ from cellwright.language.errors import Place
 
 __all__ = [
     "HEADERS",
+    "REPEATED",
     "Apply",
     "Binary",
     "Call",
@@ -34,6 +35,8 @@ HEADERS: Mapping[str, str] = {
     "alias": "another name it is found under",
     "note": "what else a reader should know; may be repeated",
 }
+REPEATED = frozenset({"note"})
+"""Headers whose lines are joined; of the others there is one."""
 
 
 @dataclass(frozen=True)

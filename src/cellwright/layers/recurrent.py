@@ -144,8 +144,8 @@ class Recurrent(nn.Module):
         if square and any(size != self.hidden_size for size in sizes):
             raise LayerError(
                 f"{self.cell.name} needs input_size == hidden_size, because its equations combine "
-                f"x elementwise with values of the hidden size; got {sizes[0]} and "
-                f"{self.hidden_size}"
+                "x elementwise with values of the hidden size, or apply one matrix to both; got "
+                f"{sizes[0]} and {self.hidden_size}"
                 + (f", and {below} for the layers above" if len(sizes) > 1 else "")
             )
         if ("I",) in (v.shape for v in p.states) and len(set(sizes)) > 1:
