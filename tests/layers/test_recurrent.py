@@ -5,8 +5,11 @@ from __future__ import annotations
 import copy
 import pickle
 import warnings
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -118,7 +121,7 @@ def test_constants_can_be_overridden() -> None:
     assert not same(layer()(x), layer(decay=0.1)(x))
     text = RICH.text.replace("decay = 0.9", "decay = 0.1")
     assert same(layer(which=parse(text))(x), layer(decay=0.1)(x))
-    with pytest.raises(LayerError, match="no constant 'dcay': its constants are decay"):
+    with pytest.raises(LayerError, match=r"no argument is called 'dcay', .* decay"):
         layer(dcay=0.1)
     for value in (float("nan"), float("inf"), "much", None):
         with pytest.raises(LayerError, match="the constant decay must be a finite number, got"):
@@ -325,6 +328,9 @@ def test_named_layers_take_the_arguments_of_torch() -> None:
         ({"bidirectional": None}, "bidirectional must be True or False, got None"),
         ({"num_layers": 2, "dropout": "0.5"}, "dropout must be a probability, .* got '0.5'"),
         ({"backend": "fpga"}, "unknown backend 'fpga'"),
+        ({"nonlinearity": "relu"}, "no argument is called 'nonlinearity', .* constants decay"),
+        ({"decay": "fast"}, "the constant decay must be a finite number, got 'fast'"),
+        ({"dtype": "float32"}, "dtype must be one of torch's, as torch.float32, got 'float32'"),
     ],
 )
 def test_bad_arguments(options: dict[str, object], words: str) -> None:
@@ -368,7 +374,7 @@ def test_bad_arguments(options: dict[str, object], words: str) -> None:
             lambda m: m(
                 torch.zeros(3, 2, 3), resets=torch.zeros(3, 2, dtype=torch.bool, device="meta")
             ),
-            "resets must be .* on the layer's device, got torch.bool .* on meta",
+            "resets must be .* bool values on cpu .*, got torch.bool .* on meta",
         ),
     ],
 )
@@ -377,8 +383,32 @@ def test_bad_calls(call, words: str) -> None:
         call(Recurrent(RICH, 3, 4))
 
 
-def test_dropout_without_layers_above_warns() -> None:
+@pytest.mark.parametrize("make", [partial(Recurrent, "rnn"), cellwright.RNN])
+def test_dropout_without_layers_above_warns(make: Callable[..., Recurrent]) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        Recurrent("rnn", 3, 4, dropout=0.5)
+        make(3, 4, dropout=0.5)
     assert "it does nothing here" in str(caught[0].message)
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+def test_lengths_out_of_range_are_met_in_a_compiled_model_too(backend: str) -> None:
+    compiled = torch.compile(layer(), fullgraph=True, backend=backend)
+    x = draw(5, 2, 3)
+    compiled(x, lengths=torch.tensor([5, 1]))
+    with pytest.raises(LayerError, match=r"from 1 to 5, .* got from 1 to 6"):
+        compiled(x, lengths=torch.tensor([6, 1]))
+
+
+def test_state_has_the_name_that_torch_gives_it_too() -> None:
+    m, x, state = layer(), draw(5, 2, 3), draw(2, 1, 2, 4).unbind()
+    assert same(m(x, hx=state), m(x, state))
+    with pytest.raises(LayerError, match="give one of them"):
+        m(x, state, hx=state)
+
+
+def test_sizes_may_be_whole_numbers_of_numpy() -> None:
+    made = Recurrent(RICH, np.int64(3), np.int32(4), np.uint8(2))
+    assert made(torch.randn(5, 2, 3))[0].shape == (5, 2, 4)
+    assert repr(made) == repr(Recurrent(RICH, 3, 4, 2))

@@ -53,15 +53,20 @@ def test_compile_without_a_graph_break(options: dict[str, object], backend: str)
 
 
 @pytest.mark.parametrize("options", [PLAIN, FULL])
-def test_export_with_a_free_batch_size(options: dict[str, object]) -> None:
+def test_export_with_free_sizes(options: dict[str, object]) -> None:
+    """Of the batch, of the sequence, and of what is in `lengths`."""
     model = Tagger(**options)
+    free = {0: torch.export.Dim("first"), 1: torch.export.Dim("second")}
     batch = 0 if model.layer.batch_first else 1
     exported = torch.export.export(
-        model, (torch.randn(5, 6, 3),), dynamic_shapes={"x": {batch: torch.export.Dim("batch")}}
+        model,
+        (torch.randn(5, 5, 3), torch.tensor([5, 2, 4, 1, 3])),
+        dynamic_shapes={"x": free, "lengths": {0: free[batch]}},
     )
-    other = torch.randn(*((9, 6) if batch == 0 else (5, 9)), 3)
-    torch.testing.assert_close(exported.module()(other), model(other))
     assert "cellwright.run" in str(exported.graph)
+    x = torch.randn(7, 9, 3)
+    lengths = torch.randint(1, x.shape[1 - batch] + 1, (x.shape[batch],))
+    torch.testing.assert_close(exported.module()(x, lengths), model(x, lengths))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -96,6 +101,19 @@ def test_torch_func() -> None:
         torch.testing.assert_close(a[0], b)
     jacobian = jacrev(lambda x: model(x))(x)
     assert jacobian.shape == (3, 2, 2, 3, 2, 3)
+    vectorized = torch.autograd.functional.jacobian(lambda x: model(x), x, vectorize=True)
+    torch.testing.assert_close(vectorized, jacobian)
+
+
+def test_vmap_over_a_backward_pass() -> None:
+    model, x = Tagger(**FULL), torch.randn(3, 2, 3, requires_grad=True)
+    y = model(x)
+
+    def backward(g: torch.Tensor) -> torch.Tensor:
+        return torch.autograd.grad(y, x, g, retain_graph=True)[0]
+
+    several = torch.randn(4, *y.shape)
+    torch.testing.assert_close(vmap(backward)(several), torch.stack([backward(g) for g in several]))
 
 
 @pytest.mark.parametrize("name", cell_names())
@@ -114,7 +132,7 @@ def test_gradcheck_and_gradgradcheck(name: str) -> None:
         return (y, final) if isinstance(final, torch.Tensor) else (y, *final)
 
     given_ = (x, *states, *layer.parameters())
-    assert torch.autograd.gradcheck(run, given_)
+    assert torch.autograd.gradcheck(run, given_, check_batched_grad=True)
     assert torch.autograd.gradgradcheck(run, given_)
 
 

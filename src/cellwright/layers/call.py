@@ -8,11 +8,10 @@ from typing import TypeAlias
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensor
 
 from cellwright.errors import CellwrightError
 
-__all__ = ["Call", "Expected", "LayerError", "State", "autocast_dtype"]
+__all__ = ["Call", "Expected", "LayerError", "State", "autocast_dtype", "check_lengths"]
 
 State: TypeAlias = Tensor | tuple[Tensor, ...]
 
@@ -84,11 +83,11 @@ class Expected:
                 and resets.shape == x.shape[:-1]
                 and resets.device == x.device
             ):
-                raise _mismatch("resets", x.shape[:-1], "bool", resets)
+                raise _mismatch("resets", x.shape[:-1], f"bool values on {x.device}", resets)
             resets = resets if batched else resets.unsqueeze(1)
             resets = resets.transpose(0, 1) if swap else resets
         if lengths is not None:
-            lengths = _lengths(lengths, steps.shape[0], steps.shape[1], batched)
+            lengths = _lengths(lengths, steps.shape[1], batched)
         return Call(steps, self._states(state, steps, batched), lengths, resets, batched, swap)
 
     def _check_input(self, x: Tensor) -> None:
@@ -152,34 +151,29 @@ def autocast_dtype(x: Tensor) -> torch.dtype | None:
 _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
-def _lengths(lengths: Tensor, T: int, B: int, batched: bool) -> Tensor:
-    if not isinstance(lengths, Tensor) or lengths.dtype not in _INTEGERS:
-        raise _mismatch("lengths", (B,), "integer", lengths)
-    lengths = lengths if batched else lengths.reshape(-1)
-    if lengths.shape != (B,):
-        raise _mismatch("lengths", (B,), "integer", lengths)
-    # While torch traces, and without data, there are no values to look at.
-    tracing = (
-        torch.compiler.is_compiling()
-        or torch._C._are_functorch_transforms_active()
-        or lengths.is_meta
-        or isinstance(lengths, FakeTensor)
-    )
-    if B and not tracing and not 1 <= int(lengths.min()) <= int(lengths.max()) <= T:
+def _lengths(lengths: Tensor, B: int, batched: bool) -> Tensor:
+    if isinstance(lengths, Tensor) and lengths.dtype in _INTEGERS:
+        found = lengths if batched else lengths.reshape(-1)
+        if found.shape == (B,):
+            return found
+    raise _mismatch("lengths", (B,), "integers", lengths)
+
+
+def check_lengths(lengths: Tensor, T: int) -> None:
+    """Look at the values of `lengths`, which only a run can: a trace has none.
+
+    Raises LayerError where one is not from 1 to `T`.
+    """
+    least, most = (int(bound) for bound in torch.aminmax(lengths)) if len(lengths) else (1, T)
+    if not 1 <= least <= most <= T:
         raise LayerError(
-            f"lengths must be from 1 to {T}, the steps of x; got from {int(lengths.min())} to "
-            f"{int(lengths.max())}"
+            f"lengths must be from 1 to {T}, the steps of x; got from {least} to {most}"
         )
-    return lengths
 
 
-def _mismatch(name: str, shape: tuple[int, ...], kind: str, got: object) -> LayerError:
-    found = (
-        f"{got.dtype} {tuple(got.shape)} on {got.device}"
-        if isinstance(got, Tensor)
-        else type(got).__name__
-    )
-    return LayerError(
-        f"{name} must be a tensor of {kind} values of shape {tuple(shape)}, on the layer's "
-        f"device, got {found}"
-    )
+def _mismatch(name: str, shape: tuple[int, ...], values: str, got: object) -> LayerError:
+    if isinstance(got, Tensor):
+        found = f"{got.dtype} {tuple(got.shape)} on {got.device}"
+    else:
+        found = f"{type(got).__name__}: torch.tensor({name}) makes one of numbers"
+    return LayerError(f"{name} must be a tensor of {values} of shape {tuple(shape)}, got {found}")

@@ -14,13 +14,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C._functorch import is_legacy_batchedtensor
 from torch.autograd import forward_ad
 
 from cellwright.backends import reference
 from cellwright.backends.registry import select
 from cellwright.language import print_program
 from cellwright.language import program as read_program
-from cellwright.layers.call import autocast_dtype
+from cellwright.layers.call import autocast_dtype, check_lengths
 from cellwright.program.derivative import derivative
 from cellwright.program.program import Program
 from cellwright.program.transforms import with_outputs
@@ -51,7 +52,7 @@ def execute(
         inputs, states, parameters = (
             [x.to(dtype) for x in xs] for xs in (inputs, states, parameters)
         )
-    if _seen_into():
+    if _seen_into([*inputs, *states, *parameters]):
         result = reference.run(
             _parsed(program),
             inputs,
@@ -80,11 +81,16 @@ def execute(
     return found[:n], found[n : n + len(states)]
 
 
-def _seen_into() -> bool:
-    """Whether a transform is active that cannot go through an operator."""
+def _seen_into(tensors: Sequence[Tensor]) -> bool:
+    """Whether a transform is active that cannot go through an operator: one of torch.func's,
+    forward mode, or the batching of `torch.autograd.grad(is_grads_batched=True)`."""
     if torch.compiler.is_compiling():
         return False
-    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+    return (
+        torch._C._are_functorch_transforms_active()
+        or forward_ad._current_level >= 0
+        or any(is_legacy_batchedtensor(x) for x in tensors)
+    )
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator, unused-ignore]
@@ -108,6 +114,8 @@ def _run(
     p = _parsed(program)
     q = derivative(p).forward if save else p
     like = inputs[0]
+    if lengths is not None:
+        check_lengths(lengths, like.shape[0])
     chosen = select(backend, q, like.device, like.dtype)
     with torch.no_grad(), torch.autocast(like.device.type, enabled=False):
         result = chosen.run(
@@ -178,7 +186,7 @@ def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
         x.new_zeros(shape) if g is None else g
         for g, shape, x in zip(grads, ctx.shapes, repeat(tensors[0]))
     ]
-    if save and not p.sums and not torch.is_grad_enabled():
+    if save and not p.sums and not torch.is_grad_enabled() and not _seen_into(given):
         d = derivative(p)
         own = dict(zip(_leaf_names(p), arguments, strict=True))
         text = _backward_text(p, wants_streams)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
-from math import isfinite, sqrt
-from typing import Any
+from math import sqrt
+from operator import index
+from typing import Any, SupportsIndex
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +50,9 @@ class Recurrent(nn.Module):
     else the cell learns; `_reverse` is appended for the second direction. `views()` gives each by
     its name in the equations. They start uniform in ±1/sqrt(H), but where the cell says `init`.
 
-    A state_dict of `nn.LSTM`, `nn.GRU` or `nn.RNN` loads into the cell of the same equations.
+    A state_dict of `nn.LSTM`, `nn.GRU` or `nn.RNN` loads into the cell of the same equations. A
+    gate has one bias, their sum, so code that looks for `bias_ih` by name finds nothing here: write
+    to `views()` instead, or give the cell an `init` line.
 
     Raises:
         CellError: there is no such cell, or its text is wrong.
@@ -75,14 +78,10 @@ class Recurrent(nn.Module):
         **constants: float,
     ) -> None:
         super().__init__()
-        for name, size, least in (
-            ("input_size", input_size, 1),
-            ("hidden_size", hidden_size, 1),
-            ("num_layers", num_layers, 1),
-            ("proj_size", proj_size, 0),
-        ):
-            if isinstance(size, bool) or not isinstance(size, int) or size < least:
-                raise LayerError(f"{name} must be a whole number of at least {least}, got {size!r}")
+        input_size = _size("input_size", input_size)
+        hidden_size = _size("hidden_size", hidden_size)
+        num_layers = _size("num_layers", num_layers)
+        proj_size = _size("proj_size", proj_size, least=0)
         for name, flag in (
             ("bias", bias),
             ("batch_first", batch_first),
@@ -90,25 +89,24 @@ class Recurrent(nn.Module):
         ):
             if not isinstance(flag, bool):
                 raise LayerError(f"{name} must be True or False, got {flag!r}")
-        if isinstance(dropout, bool) or not _is_number(dropout) or not 0 <= dropout <= 1:
+        if not _is_probability(dropout):
             raise LayerError(f"dropout must be a probability, from 0 to 1, got {dropout!r}")
         if dropout and num_layers == 1:
             warnings.warn(
                 "dropout acts between layers, and num_layers is 1: it does nothing here",
-                stacklevel=2,
+                stacklevel=2 if type(self) is Recurrent else 3,
             )
         if proj_size >= hidden_size:
             raise LayerError(
                 f"proj_size must be smaller than hidden_size {hidden_size}, got {proj_size}"
             )
-        for name, value in constants.items():
-            if not _is_number(value):
-                raise LayerError(f"the constant {name} must be a finite number, got {value!r}")
+        if dtype is not None and not isinstance(dtype, torch.dtype):
+            raise LayerError(f"dtype must be one of torch's, as torch.float32, got {dtype!r}")
         self.cell = find_cell(cell)
         self.input_size, self.hidden_size, self.proj_size = input_size, hidden_size, proj_size
         self.num_layers, self.bias, self.batch_first = num_layers, bias, batch_first
         self.dropout, self.bidirectional = float(dropout), bidirectional
-        self.backend, self.constants = backend, {k: float(v) for k, v in constants.items()}
+        self.backend, self.constants = backend, constants
         self._build()
         select(
             backend,
@@ -256,6 +254,8 @@ class Recurrent(nn.Module):
         state: State | None = None,
         lengths: Tensor | None = None,
         resets: Tensor | None = None,
+        *,
+        hx: State | None = None,
     ) -> tuple[Tensor | PackedSequence, State]:
         """Run the layer over whole sequences.
 
@@ -269,6 +269,7 @@ class Recurrent(nn.Module):
                 Its output is zero from there on, its final state is the one after its last step.
             resets: bool, shaped like the first two dimensions of x: a true value at step t starts
                 an episode there; no state passes into it from step t - 1, in either direction.
+            hx: torch's name for `state`.
 
         Returns:
             The output of the last layer, `(T, B, directions * H)`, laid out as x, and the final
@@ -277,6 +278,10 @@ class Recurrent(nn.Module):
         Raises:
             LayerError: a shape or a type does not fit.
         """
+        if hx is not None:
+            if state is not None:
+                raise LayerError("state and hx are two names for the same thing: give one of them")
+            state = hx
         if isinstance(x, PackedSequence):
             return self._forward_packed(x, state, lengths, resets)
         call = self._expected(self.batch_first).call(x, state, lengths, resets)
@@ -405,8 +410,19 @@ class _Step:
         self.outputs = p.outputs
 
 
-def _is_number(x: object) -> bool:
-    return isinstance(x, int | float) and isfinite(x)
+def _size(name: str, size: SupportsIndex, least: int = 1) -> int:
+    """A whole number of Python's, of NumPy's or of any other making."""
+    try:
+        found = least - 1 if isinstance(size, bool) else index(size)
+    except TypeError:
+        found = least - 1
+    if found < least:
+        raise LayerError(f"{name} must be a whole number of at least {least}, got {size!r}")
+    return found
+
+
+def _is_probability(x: object) -> bool:
+    return isinstance(x, int | float) and not isinstance(x, bool) and 0 <= x <= 1
 
 
 def _suffix(layer: int, direction: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import prod
+from math import isfinite, prod
 
 from cellwright.errors import CellwrightError
 from cellwright.program.ops import Shape, Value, topological
@@ -131,13 +131,15 @@ class Program:
     def with_constants(self, **values: float) -> Program:
         """The same program with other constants.
 
-        Raises CellwrightError for a name that is no constant here.
+        Raises CellwrightError for a name that is no constant here, and a value that is no number.
         """
         known = [c.name for c in self.constants]
-        for name in values:
+        for name, value in values.items():
             if name not in known:
-                has = f"its constants are {', '.join(known)}" if known else "it has no constants"
-                raise CellwrightError(f"the cell has no constant {name!r}: {has}")
+                has = f"the constants {', '.join(known)}" if known else "no constants"
+                raise CellwrightError(f"no argument is called {name!r}, and the cell has {has}")
+            if not (isinstance(value, int | float) and isfinite(value)):
+                raise CellwrightError(f"the constant {name} must be a finite number, got {value!r}")
         constants = tuple(
             replace(c, default=float(values.get(c.name, c.default))) for c in self.constants
         )
