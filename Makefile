@@ -5,7 +5,13 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: compare test lint clean
+.PHONY: help compare test lint clean
+
+help:
+	@echo "make compare   train the four classic cells side by side, write compare/report.html"
+	@echo "make test      run the tests"
+	@echo "make lint      run ruff and mypy"
+	@echo "make clean     remove $(VENV)"
 
 compare: $(VENV)/.installed
 	$(BIN)/cellwright compare

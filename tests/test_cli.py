@@ -86,6 +86,11 @@ def test_show_derivative_is_a_program_of_the_language() -> None:
         assert program(shown) == derivative(cell(name).program).backward
 
 
+def test_show_derivative_says_what_is_saved_under_a_new_name() -> None:
+    saved = "Saved, beside what has a name: v = 1 - z, h_old = h, v_2 = R_n h + b_hn."
+    assert saved in cellwright("show", "gru", "--derivative")
+
+
 def test_piped_lines_are_as_long_as_they_are() -> None:
     lines = cellwright("show", "lstm").splitlines()
     assert all(line == line.rstrip() for line in lines)
@@ -114,7 +119,7 @@ def test_diff_marks_what_differs() -> None:
 def test_diff_of_one_cell_that_is_like_none() -> None:
     assert cellwright("diff", "rnn", code=1) == (
         "rnn: there is no like: line, so nothing to compare it with. Name two cells: "
-        "cellwright diff lstm rnn\n"
+        "cellwright diff OTHER rnn\n"
     )
 
 

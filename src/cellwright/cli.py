@@ -92,7 +92,7 @@ def _like(which: str) -> Cell:
     if like is None:
         raise CellError(
             "there is no like: line, so nothing to compare it with",
-            f"Name two cells: cellwright diff lstm {which}",
+            f"Name two cells: cellwright diff OTHER {which}",
             which,
         )
     return cell(like)

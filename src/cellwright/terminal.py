@@ -71,7 +71,16 @@ def derivative_of(c: Cell) -> RenderableType:
         "(d_…). A sum adds up over all steps."
     )
     lines = [f"{c.name}: {c.title}" if c.title else c.name, *wrap(intro, 76)]
-    text = print_program(derivative(c.program).backward)
+    d, before = derivative(c.program), len(c.program.outputs)
+    meaning = dict(e.split(" = ", 1) for e in print_program(d.forward).splitlines() if " = " in e)
+    streams = d.backward.inputs[before + len(d.saved_inputs) :]
+    saved = [
+        f"{stream.name} = {meaning[name]}"
+        for stream, name in zip(streams, d.forward.outputs[before:], strict=True)
+        if name not in c.program.named
+    ]
+    lines += wrap(f"Saved, beside what has a name: {', '.join(saved)}." * bool(saved), 76)
+    text = print_program(d.backward)
     return Group(Text("\n".join(f"# {line}" for line in lines), style="dim"), Text(text.rstrip()))
 
 

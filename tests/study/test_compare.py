@@ -113,7 +113,7 @@ def test_the_command_takes_a_file_and_options(tmp_path: Path) -> None:
     assert [(r.stopped, len(r.epochs)) for r in found.runs] == [("time", 1)] * 2
     assert found.environment.command == (
         f"cellwright compare {data} --cells rnn,{mine} --parameters 200 --seeds 1 --minutes 1e-06 "
-        f"--baseline {mine} --out {tmp_path / 'out'}"
+        f"--baseline {mine} --workers 2 --out {tmp_path / 'out'}"
     )
     assert "one seed cannot tell" in _said(console)
     assert "time was up" in _said(console)
@@ -405,8 +405,11 @@ def test_a_comparison_survives_json() -> None:
     ("options", "message"),
     [
         ({"cells": "lstm,peephole"}, "Did you mean peephole_lstm"),
-        ({"cells": "lstm,gru,lstm"}, "--cells has lstm twice (lstm and lstm): name it once"),
-        ({"cells": "lstm,np"}, "--cells has lstm twice (lstm and np): name it once"),
+        (
+            {"cells": "lstm,gru,lstm"},
+            "--cells has lstm twice (lstm and lstm): they are the same, name one",
+        ),
+        ({"cells": "lstm,np"}, "--cells has lstm twice (lstm and np): they are the same, name one"),
         ({"cells": ()}, "--cells is empty"),
         ({"cells": ""}, "--cells is empty"),
         ({"cells": ","}, "--cells is empty"),

@@ -95,7 +95,8 @@ def compare(
     _at_least_one("parameters", parameters)
     if minutes is not None and not (minutes > 0 and isfinite(minutes)):
         raise OptionError(f"--minutes must be more than 0, got {minutes:g}")
-    workers = cores() if workers is None else _at_least_one("workers", workers)
+    if workers is not None:
+        _at_least_one("workers", workers)
     settings = Settings(
         cells=tuple(c.name for c in chosen),
         baseline=against.name,
@@ -110,8 +111,8 @@ def compare(
         dropout=0.2,
         averaging=0.99,
     )
-    command = _command(data, cells, settings, out, baseline)
-    plan = Plan(chosen, load(data), settings, workers, command)
+    command = _command(data, cells, settings, out, baseline, workers)
+    plan = Plan(chosen, load(data), settings, workers or cores(), command)
     return carry_out(plan, Path(out), console or Console(highlight=False))
 
 
@@ -227,7 +228,7 @@ def _chosen(cells: str | Sequence[Which]) -> tuple[Cell, ...]:
         if name in names[:i]:
             first = cells[names.index(name)]
             same = chosen[i].text == chosen[names.index(name)].text
-            remedy = "name it once" if same else "rename one of the files"
+            remedy = "they are the same, name one" if same else "rename one of the files"
             raise OptionError(f"--cells has {name} twice ({first} and {cells[i]}): {remedy}")
     return chosen
 
@@ -244,10 +245,9 @@ def _baseline(baseline: Which | None, chosen: Sequence[Cell]) -> Cell:
     return found
 
 
-def _at_least_one(option: str, value: int) -> int:
+def _at_least_one(option: str, value: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise OptionError(f"--{option} must be a whole number of at least 1, got {value}")
-    return value
 
 
 # --- words --------------------------------------------------------------------------------------
@@ -259,6 +259,7 @@ def _command(
     settings: Settings,
     out: str | os.PathLike[str],
     baseline: Which | None,
+    workers: int | None,
 ) -> str:
     if not isinstance(cells, str):
         cells = ",".join(map(_name, cells))
@@ -267,6 +268,7 @@ def _command(
     words += ["--seeds", str(settings.seeds)]
     words += [] if settings.minutes is None else ["--minutes", f"{settings.minutes:g}"]
     words += [] if baseline is None else ["--baseline", _name(baseline)]
+    words += [] if workers is None else ["--workers", str(workers)]
     return shlex.join([*words, "--out", os.fspath(out)])
 
 

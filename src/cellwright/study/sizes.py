@@ -29,7 +29,8 @@ def hidden_size_for(cell: Cell, budget: int, keys: int) -> int:
     if cell.program.inputs[0].shape != ("I",):
         raise CellwrightError(
             f"{cell.name} combines its input elementwise with values of the hidden size, so its "
-            f"hidden size must be {keys} and cannot be fitted to a budget: leave it out of --cells"
+            f"hidden size must be {keys} and cannot be fitted to a budget: leave it out of "
+            "--cells, or give it a matrix, V x, where x meets a value of the hidden size"
         )
     smallest = learned_values(cell, keys, 1)
     if smallest > budget:
