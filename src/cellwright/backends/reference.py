@@ -60,10 +60,7 @@ def run(
     steps = _Steps.of(T, B, lengths, inputs[0].device)
     env: Env = dict(zip((p.value for p in program.parameters), parameters, strict=True))
     env |= {v: steps.flat(x) for v, x in zip(program.inputs, inputs, strict=True)}
-    sizes = _sizes(
-        [*program.inputs, *program.states, *(p.value for p in program.parameters)],
-        [*inputs, *states, *parameters],
-    )
+    sizes = program.sizes(x.shape for x in (*inputs, *states, *parameters))
     like = inputs[0]
     for v in program.values:
         if v.op in ("number", "size", "constant"):
@@ -214,14 +211,6 @@ def _plans(program: Program) -> _Plans:
     cut = phases(program)
     by_step = (_Plan(values, joined=True) for values in (cut.before, cut.loop, cut.after))
     return _Plans(_Plan(cut.once, joined=False), *by_step)
-
-
-def _sizes(values: Sequence[Value], tensors: Sequence[Tensor]) -> dict[str, int]:
-    sizes: dict[str, int] = {}
-    for v, x in zip(values, tensors, strict=True):
-        if v.shape:
-            sizes.update(zip(v.shape, x.shape[-len(v.shape) :], strict=True))
-    return sizes
 
 
 def _scalar(v: Value, program: Program, sizes: dict[str, int]) -> float:

@@ -158,7 +158,7 @@ def _as_layer(p: Program, syntax: Syntax) -> None:
     for st in syntax.statements:
         if isinstance(st.content, Output) and len(st.content.names) > 1:
             raise refuse("a layer returns one value a step", "Name one output.", st.place)
-        if isinstance(st.content, Output) and p.named[p.outputs[0]].shape == ():
+        if isinstance(st.content, Output) and p.output.shape == ():
             raise refuse(
                 f"the output {p.outputs[0]} is a single number, not a vector",
                 "Name an equation that sets a vector, for example h'.",
@@ -186,7 +186,7 @@ def _as_layer(p: Program, syntax: Syntax) -> None:
 
 def _check_needed(p: Program, syntax: Syntax) -> None:
     """Refuse an equation that changes nothing: more often than not a name is misspelt elsewhere."""
-    needed = set(topological([p.named[p.outputs[0]], *(p.next(s) for s in p.states)]))
+    needed = set(topological([p.output, *(p.next(s) for s in p.states)]))
     vectors = [q.name for q in p.parameters if len(q.shape) == 1]
     for st in syntax.statements:
         if not isinstance(st.content, EquationSyntax):

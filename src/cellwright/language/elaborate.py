@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from cellwright.language import syntax as s
 from cellwright.language.errors import CellError
 from cellwright.language.inference import Inference
-from cellwright.language.names import FUNCTIONS, target_of
+from cellwright.language.names import FUNCTIONS, spelled, target_of
 from cellwright.program.legality import check
 from cellwright.program.ops import (
     Value,
@@ -121,7 +121,7 @@ class _Elaboration:
         if not self.names.outputs:
             yield from map(prime, default)
         for node, place in self.names.outputs:
-            name = prime(node.name) if isinstance(node, s.New) else node.name
+            name = spelled(node)
             if isinstance(node, s.Name) and prime(name) in self.values:
                 raise CellError(
                     f"{name} is the state of the step before",

@@ -10,7 +10,16 @@ from cellwright.language.errors import CellError, Place
 from cellwright.program.ops import TABLE, Shape
 from cellwright.program.program import prime
 
-__all__ = ["ELSEWHERE", "FORMS", "FUNCTIONS", "Names", "check_order", "declare", "target_of"]
+__all__ = [
+    "ELSEWHERE",
+    "FORMS",
+    "FUNCTIONS",
+    "Names",
+    "check_order",
+    "declare",
+    "spelled",
+    "target_of",
+]
 
 FUNCTIONS: dict[str, str] = {
     spelling: op.name for op in TABLE.values() if op.function for spelling in (op.name, *op.also)
@@ -195,8 +204,12 @@ def _name_of(st: s.Statement) -> str:
 
 def target_of(content: s.Equation) -> str:
     """The name that an equation sets, with its prime."""
-    t = content.target
-    return prime(t.name) if isinstance(t, s.New) else t.name
+    return spelled(content.target)
+
+
+def spelled(name: s.Name | s.New) -> str:
+    """A name with its prime, if it has one."""
+    return prime(name.name) if isinstance(name, s.New) else name.name
 
 
 def _path(reads: Callable[[int], Iterable[int]], start: int, goal: int) -> list[int]:

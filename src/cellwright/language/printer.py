@@ -58,8 +58,7 @@ def _equations(p: Program) -> Iterator[str]:
 
 def _number(x: float | None) -> str:
     assert x is not None
-    text = repr(float(x))
-    return text.removesuffix(".0") if "e" not in text else text.replace("e+", "e")
+    return repr(float(x)).removesuffix(".0")
 
 
 def _text(v: Value, names: Mapping[Value, str], binding: int) -> str:

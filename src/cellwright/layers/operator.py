@@ -154,10 +154,7 @@ def _fake(
     q = derivative(p).forward if save else p
     like = inputs[0]
     T, B = like.shape[:2]
-    leaves = [*p.inputs, *p.states, *(r.value for r in p.parameters)]
-    sizes: dict[str, int] = {}
-    for v, x in zip(leaves, [*inputs, *states, *parameters], strict=True):
-        sizes.update(zip(v.shape, x.shape[x.dim() - len(v.shape) :], strict=True))
+    sizes = p.sizes(x.shape for x in (*inputs, *states, *parameters))
     streams = [
         like.new_empty((T, B, *([sizes[s] for s in q.named[o].shape] or [1]))) for o in q.outputs
     ]
@@ -188,7 +185,7 @@ def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
     ]
     if save and not p.sums and not torch.is_grad_enabled() and not _seen_into(given):
         d = derivative(p)
-        own = dict(zip(_leaf_names(p), arguments, strict=True))
+        own = dict(zip((v.name for v in p.arguments), arguments, strict=True))
         text = _backward_text(p, wants_streams)
         q = _parsed(text)
         found: list[Tensor | None] = list(
@@ -212,10 +209,6 @@ def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
 
 
 _run.register_autograd(_backward, setup_context=_setup_context)
-
-
-def _leaf_names(p: Program) -> list[str]:
-    return [v.name for v in (*p.inputs, *p.states, *(q.value for q in p.parameters))]
 
 
 @lru_cache(maxsize=1024)

@@ -173,7 +173,7 @@ class Recurrent(nn.Module):
     def _sizes(self, layer: int) -> dict[str, int]:
         """Of the letters in shapes: what a layer returns is the input of the one above it."""
         sizes = {"I": self.input_size, "H": self.hidden_size, "P": self.proj_size}
-        (output,) = self.program.named[self.program.outputs[0]].shape
+        (output,) = self.program.output.shape
         for _ in range(layer):
             sizes["I"] = self._directions * sizes[output]
         return sizes

@@ -42,8 +42,7 @@ def _shapes(p: Program) -> Iterator[str]:
 
 
 def _declared(p: Program) -> Iterator[str]:
-    known = {*p.inputs, *p.states, *(q.value for q in p.parameters)}
-    constants = {c.name for c in p.constants}
+    known, constants = {*p.arguments}, {c.name for c in p.constants}
     for v in p.values:
         if v.op in ("input", "state", "parameter") and v not in known:
             yield f"{v!r} is not declared"
@@ -103,8 +102,7 @@ _MATRICES = (*_LEARNED, *_SUMMED)
 
 
 def _sizes(p: Program) -> Iterator[str]:
-    leaves = (*p.inputs, *p.states, *(q.value for q in p.parameters))
-    known = {s for v in leaves for s in v.shape}
+    known = {s for v in p.arguments for s in v.shape}
     for v in p.values:
         yield from (f"nothing that comes in has {v!r}'s {s}" for s in sizes_in(v) if s not in known)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import isfinite, prod
@@ -76,6 +76,16 @@ class Program:
     """Values added up over all steps and sequences, where a forward pass has none: the gradients
     of parameters. A sum has the shape of its parameter; a matrix is a sum of outer products."""
 
+    @property
+    def arguments(self) -> tuple[Value, ...]:
+        """What a run is given: streams in, initial states, parameters."""
+        return (*self.inputs, *self.states, *(q.value for q in self.parameters))
+
+    @property
+    def output(self) -> Value:
+        """The first stream out: the layer's output."""
+        return self.named[self.outputs[0]]
+
     @cached_property
     def named(self) -> Mapping[str, Value]:
         """The equations by name."""
@@ -84,8 +94,7 @@ class Program:
     @property
     def names(self) -> tuple[str, ...]:
         """Every name in the program."""
-        leaves = [v.name for v in (*self.inputs, *self.states)]
-        leaves += [q.name for q in self.parameters] + [c.name for c in self.constants]
+        leaves = [v.name for v in self.arguments] + [c.name for c in self.constants]
         return (*leaves, *(e.name for e in self.equations), *(s.name for s in self.sums))
 
     def next(self, state: Value) -> Value:
@@ -123,6 +132,16 @@ class Program:
             if v.op == "state" or any(a in found for a in v.args):
                 found.add(v)
         return frozenset(found)
+
+    def sizes(self, shapes: Iterable[Sequence[int]]) -> dict[str, int]:
+        """The sizes, from the shapes of a run's arguments, in their order.
+
+        What comes before the dimensions of a value, as steps and sequences do, is left aside.
+        """
+        found: dict[str, int] = {}
+        for v, shape in zip(self.arguments, shapes, strict=True):
+            found.update(zip(v.shape, shape[len(shape) - len(v.shape) :], strict=True))
+        return found
 
     def count(self, sizes: Mapping[str, int]) -> int:
         """The number of learned values, for given sizes, e.g. `{"I": 88, "H": 36}`."""

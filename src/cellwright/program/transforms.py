@@ -67,9 +67,8 @@ def alike(p: Program, q: Program) -> bool:
 
 
 def _anonymous(p: Program) -> tuple[Value, ...]:
-    """The outputs, new states and sums with leaves numbered, not named."""
-    leaves = (*p.inputs, *p.states, *(q.value for q in p.parameters))
-    numbered = {v: Value(v.op, shape=v.shape, attr=str(i)) for i, v in enumerate(leaves)}
+    """The outputs, new states and sums with arguments numbered, not named."""
+    numbered = {v: Value(v.op, shape=v.shape, attr=str(i)) for i, v in enumerate(p.arguments)}
     numbered |= {constant(c.name): number(c.default) for c in p.constants}
     wanted = [p.named[o] for o in p.outputs] + [p.next(s) for s in p.states]
     wanted += [t.value for t in p.sums]

@@ -10,8 +10,7 @@ __all__ = ["hidden_size_for", "learned_values", "output_size"]
 
 def output_size(cell: Cell, keys: int, hidden_size: int) -> int:
     """Features of what the cell returns at each step."""
-    program = cell.program
-    return {"I": keys, "H": hidden_size}[program.named[program.outputs[0]].shape[0]]
+    return {"I": keys, "H": hidden_size}[cell.program.output.shape[0]]
 
 
 def learned_values(cell: Cell, keys: int, hidden_size: int) -> int:
