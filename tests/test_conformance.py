@@ -42,7 +42,7 @@ def test_every_cell_in_float64(name: str, backend: str) -> None:
 @pytest.mark.parametrize("backend", [b.name for b in BACKENDS])
 @given(p=programs(smooth=True))
 def test_random_programs_in_float64(p, backend: str) -> None:
-    given_ = arguments(p, {"I": 3, "H": 2}, 3, 2, torch.float64)
+    given_ = arguments(p, {"I": 5, "H": 4}, 3, 2, torch.float64)
     for options in variations(3, 2)[3::4]:
         errors = compare(p, given_, backend=backend, **options)
         worst = max(errors, key=errors.__getitem__)

@@ -358,6 +358,10 @@ def test_bad_arguments(options: dict[str, object], words: str) -> None:
         (lambda m: m(torch.zeros(3, 2, 3), lengths=torch.tensor([0, 3])), "from 1 to 3.*from 0"),
         (lambda m: m(torch.zeros(3, 2, 3), lengths=torch.ones(2)), "integer"),
         (lambda m: m(torch.zeros(3, 2, 3), resets=torch.zeros(3, 2)), "resets must be .* bool"),
+        (
+            lambda m: m(torch.zeros(3, 2, 3), resets=torch.zeros(2, 3, dtype=torch.bool)),
+            r"resets must be .* of shape \(3, 2\), got torch.bool \(2, 3\)",
+        ),
         (lambda m: m(torch.zeros(3, 3), lengths=3), r"lengths must be .* shape \(1,\).* got int"),
         (lambda m: m(torch.zeros(3, 2, 3), lengths=torch.ones(2) * 1j), "integer.*complex64"),
         (lambda m: m(torch.zeros(3, 2, 3), (None, None)), "initial h must have .* got NoneType"),
