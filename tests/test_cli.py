@@ -123,6 +123,15 @@ def test_diff_of_one_cell_that_is_like_none() -> None:
     )
 
 
+def test_check_of_a_name_that_a_folder_has_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lstm").mkdir()
+    assert cellwright("check", "lstm").startswith("lstm: ok")
+    assert "there is no such cell" in cellwright("check", "", code=1)
+
+
 def test_check_says_what_a_file_means(tmp_path: Path) -> None:
     file = tmp_path / "mine.cell"
     file.write_text("h' = tanh(W x + R h + bias)\n")

@@ -107,7 +107,8 @@ def check(file: str, /) -> None:
     file
         A text file with equations, or a cell of the catalogue.
     """
-    _print(terminal.summary(cell(Path(file) if Path(file).exists() else file)))
+    path = Path(file)
+    _print(terminal.summary(cell(path if path.exists() and not path.is_dir() else file)))
 
 
 @app.command

@@ -145,6 +145,7 @@ MISTAKES = {
     "a matrix written onto a state": Mistake("h' = tanh(W x + Uh)", 1, "Uh", "Uh is a matrix and stands alone", "Did you mean U h? A space"),
     "a gate with a capital": Mistake("f = σ(W x)\nh' = F * h", 2, "F", "F is a matrix and stands alone", "Did you mean f? A capital"),
     "a subscript in braces": Mistake("f = σ(W_{f} x)\nh' = f * h", 1, "{", "'{' means nothing here", "A subscript has no braces: W_f"),
+    "a function with two meanings": Mistake("h' = W x + ln(h)", 1, "ln", "unknown function ln", "Write log(v) for the logarithm, norm(v) for layer normalisation."),
     "a function under its name in torch": Mistake("h' = W x + gelu(h)", 1, "gelu", "unknown function gelu", "Write v * sigmoid(1.702 * v)"),
     "another name of a form": Mistake("h' = W x + layernorm(h)", 1, "layernorm", "unknown function layernorm", "Write norm(v)."),
     # what changes nothing

@@ -105,6 +105,31 @@ def test_torch_func() -> None:
     torch.testing.assert_close(vectorized, jacobian)
 
 
+@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
+def test_transforms_inside_compile(backend: str) -> None:
+    """A graph cannot hold them: refused as a whole, and otherwise run outside of it."""
+    layer, x, v = Recurrent("rnn", 3, 4), torch.randn(5, 2, 3), torch.randn(5, 2, 3)
+
+    def loss(x: torch.Tensor) -> torch.Tensor:
+        return layer(x)[0].square().sum()
+
+    def directional(x: torch.Tensor) -> torch.Tensor:
+        return torch.func.jvp(loss, (x,), (v,))[1]
+
+    for f in (directional, grad(loss)):
+        with pytest.raises(torch._dynamo.exc.Unsupported, match="LayerError"):
+            torch.compile(f, backend=backend, fullgraph=True)(x)
+        torch._dynamo.reset()
+        torch.testing.assert_close(torch.compile(f, backend=backend)(x), f(x))
+
+
+def test_lengths_are_looked_at_under_transforms() -> None:
+    layer, x = Recurrent("rnn", 3, 4), torch.randn(5, 2, 3)
+    lengths = torch.tensor([5, 6])
+    with pytest.raises(LayerError, match="got from 5 to 6"):
+        grad(lambda x: layer(x, lengths=lengths)[0].sum())(x)
+
+
 def test_vmap_over_a_backward_pass() -> None:
     model, x = Tagger(**FULL), torch.randn(3, 2, 3, requires_grad=True)
     y = model(x)

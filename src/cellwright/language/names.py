@@ -36,10 +36,11 @@ FORMS: dict[str, tuple[str, str]] = {
 
 ELSEWHERE: dict[str, str] = {
     **dict.fromkeys(("sig", "sigma", "logistic"), "sigmoid(v)"),
-    **dict.fromkeys(("layernorm", "layer_norm", "ln"), "norm(v)"),
+    **dict.fromkeys(("layernorm", "layer_norm"), "norm(v)"),
+    "ln": "log(v) for the logarithm, norm(v) for layer normalisation",
     **dict.fromkeys(("silu", "swish"), "v * sigmoid(v)"),
     "gelu": "v * sigmoid(1.702 * v), which is close to it",
-    "elu": "where(v, v, exp(v) - 1)",
+    "elu": "where(v, v, exp(min(v, 0)) - 1)",
     "leaky_relu": "where(v, v, 0.01 * v)",
     "softmax": "e / sum(e) with e = exp(v)",
     **dict.fromkeys(("hardsigmoid", "hard_sigmoid"), "min(max(v / 6 + 0.5, 0), 1)"),

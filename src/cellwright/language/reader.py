@@ -34,11 +34,10 @@ from cellwright.language.syntax import (
     Statement,
     Syntax,
 )
+from cellwright.program.ops import LARGEST
 
 __all__ = ["read"]
 
-LARGEST = 1e38
-"""The largest number: layers compute in float32 at the least."""
 DEEPEST = 100
 """How deep brackets, signs and matrices may nest: far beyond any paper, within Python's stack."""
 

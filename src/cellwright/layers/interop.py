@@ -47,7 +47,13 @@ def fold_biases(state_dict: dict[str, Any], prefix: str, suffix: str, p: Program
     if any(k not in state_dict for k in keys):
         return
     sides = [state_dict[k] for k in keys]
-    if any(not isinstance(b, Tensor) or b.dim() != 1 or b.shape[0] % blocks for b in sides):
+    if any(
+        not isinstance(b, Tensor)
+        or b.dim() != 1
+        or b.shape != sides[0].shape
+        or b.shape[0] % blocks
+        for b in sides
+    ):
         return
     ih, hh = (torch.split(b, b.shape[0] // blocks) for b in sides)
     parts = []

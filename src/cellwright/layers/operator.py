@@ -21,7 +21,7 @@ from cellwright.backends import reference
 from cellwright.backends.registry import select
 from cellwright.language import print_program
 from cellwright.language import program as read_program
-from cellwright.layers.call import autocast_dtype, check_lengths
+from cellwright.layers.call import LayerError, autocast_dtype, check_lengths
 from cellwright.program.derivative import derivative
 from cellwright.program.program import Program
 from cellwright.program.transforms import with_outputs
@@ -53,6 +53,8 @@ def execute(
             [x.to(dtype) for x in xs] for xs in (inputs, states, parameters)
         )
     if _seen_into([*inputs, *states, *parameters]):
+        if lengths is not None:
+            check_lengths(lengths, inputs[0].shape[0])
         result = reference.run(
             _parsed(program),
             inputs,
@@ -83,14 +85,24 @@ def execute(
 
 def _seen_into(tensors: Sequence[Tensor]) -> bool:
     """Whether a transform is active that cannot go through an operator: one of torch.func's,
-    forward mode, or the batching of `torch.autograd.grad(is_grads_batched=True)`."""
+    forward mode, or the batching of `torch.autograd.grad(is_grads_batched=True)`.
+
+    Raises LayerError inside torch.compile, where none can be seen into and forward mode would give
+    zeros; without `fullgraph=True` that ends the graph, and the layer runs outside of it.
+    """
     if torch.compiler.is_compiling():
+        if _transformed():
+            raise LayerError(
+                "torch.func and forward mode do not go inside torch.compile(fullgraph=True): "
+                "leave out fullgraph, or compile what they do not transform"
+            )
         return False
-    return (
-        torch._C._are_functorch_transforms_active()
-        or forward_ad._current_level >= 0
-        or any(is_legacy_batchedtensor(x) for x in tensors)
-    )
+    return _transformed() or any(is_legacy_batchedtensor(x) for x in tensors)
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator, unused-ignore]
+def _transformed() -> bool:
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator, unused-ignore]

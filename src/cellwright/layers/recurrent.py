@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from math import sqrt
+from numbers import Real
 from operator import index
 from typing import Any, SupportsIndex
 
@@ -131,6 +132,9 @@ class Recurrent(nn.Module):
             p = project(p) if self.proj_size else p
         except CellwrightError as e:
             raise LayerError(str(e)) from None
+        if not p.parameters:
+            without = "" if self.bias else " without its biases"
+            raise LayerError(f"{self.cell.name} learns nothing{without}: there is nothing to train")
         self.program: Program = p
         self._twin = interop.twin(given)
         self._stacks: tuple[Stack, ...] = stacks(p)
@@ -238,7 +242,10 @@ class Recurrent(nn.Module):
             device=w.device,
             dtype=w.dtype,
         )
-        own = {k: v.detach().clone() for k, v in self.state_dict().items()}
+        own = {
+            name: getattr(self, name).detach().clone()
+            for name in (s.name + _suffix(*at) for at in self._places() for s in self._stacks)
+        }
         for key in [k for k in own if k.startswith("bias_")]:
             ih, hh = interop.split_biases(own.pop(key), self.program)
             suffix = key.removeprefix("bias")
@@ -261,7 +268,7 @@ class Recurrent(nn.Module):
 
         Args:
             x: `(T, B, I)`, `(B, T, I)` with `batch_first`, `(T, I)` for one sequence, or a
-                PackedSequence.
+                PackedSequence; what torch calls `input`.
             state: the initial state: a tensor `(num_layers * directions, B, H)` for a cell with
                 one state, a tuple of them for several; without `B` for one sequence. Zeros where
                 it is not given. A projected state has `proj_size` features.
@@ -422,7 +429,7 @@ def _size(name: str, size: SupportsIndex, least: int = 1) -> int:
 
 
 def _is_probability(x: object) -> bool:
-    return isinstance(x, int | float) and not isinstance(x, bool) and 0 <= x <= 1
+    return isinstance(x, Real) and not isinstance(x, bool) and 0 <= float(x) <= 1
 
 
 def _suffix(layer: int, direction: int) -> str:

@@ -18,6 +18,7 @@ from weakref import WeakValueDictionary
 
 __all__ = [
     "EPSILON",
+    "LARGEST",
     "LEAVES",
     "TABLE",
     "Operation",
@@ -153,6 +154,10 @@ _LOCK = threading.RLock()
 
 def _value(x: Value | float) -> Value:
     return x if isinstance(x, Value) else number(x)
+
+
+LARGEST = 1e38
+"""The largest number in a program: layers compute in float32 at the least."""
 
 
 def number(x: float) -> Value:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import isfinite, prod
+from math import prod
+from numbers import Real
 
 from cellwright.errors import CellwrightError
-from cellwright.program.ops import Shape, Value, topological
+from cellwright.program.ops import LARGEST, Shape, Value, topological
 
 __all__ = ["Constant", "Named", "Parameter", "Program", "prime"]
 
@@ -157,8 +158,10 @@ class Program:
             if name not in known:
                 has = f"the constants {', '.join(known)}" if known else "no constants"
                 raise CellwrightError(f"no argument is called {name!r}, and the cell has {has}")
-            if not (isinstance(value, int | float) and isfinite(value)):
-                raise CellwrightError(f"the constant {name} must be a finite number, got {value!r}")
+            if not (isinstance(value, Real) and abs(value) <= LARGEST):
+                raise CellwrightError(
+                    f"the constant {name} must be a number, ±{LARGEST:g} at the most, got {value!r}"
+                )
         constants = tuple(
             replace(c, default=float(values.get(c.name, c.default))) for c in self.constants
         )
