@@ -53,20 +53,21 @@ def test_compile_without_a_graph_break(options: dict[str, object], backend: str)
 
 
 @pytest.mark.parametrize("options", [PLAIN, FULL])
-def test_export_with_free_sizes(options: dict[str, object]) -> None:
+@pytest.mark.parametrize("padded", [False, True])
+def test_export_with_free_sizes(padded: bool, options: dict[str, object]) -> None:
     """Of the batch, of the sequence, and of what is in `lengths`."""
     model = Tagger(**options)
     free = {0: torch.export.Dim("first"), 1: torch.export.Dim("second")}
     batch = 0 if model.layer.batch_first else 1
     exported = torch.export.export(
         model,
-        (torch.randn(5, 5, 3), torch.tensor([5, 2, 4, 1, 3])),
-        dynamic_shapes={"x": free, "lengths": {0: free[batch]}},
+        (torch.randn(5, 5, 3), *([torch.tensor([5, 2, 4, 1, 3])] if padded else [])),
+        dynamic_shapes={"x": free, **({"lengths": {0: free[batch]}} if padded else {})},
     )
     assert "cellwright.run" in str(exported.graph)
     x = torch.randn(7, 9, 3)
-    lengths = torch.randint(1, x.shape[1 - batch] + 1, (x.shape[batch],))
-    torch.testing.assert_close(exported.module()(x, lengths), model(x, lengths))
+    rest = [torch.randint(1, x.shape[1 - batch] + 1, (x.shape[batch],))] if padded else []
+    torch.testing.assert_close(exported.module()(x, *rest), model(x, *rest))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -111,7 +111,7 @@ class _Elaboration:
 
     def _states(self) -> list[str]:
         """Declared states as declared; else `h` first, then in the order of their equations."""
-        found = [n[:-1] for n in self.names.places if n.endswith("'")]
+        found = self.names.updated
         order = [n for n in self.names.states if n in found]
         order += [n for n in ("h", *found) if n in found and n not in order]
         return list(dict.fromkeys(order))

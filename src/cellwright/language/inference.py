@@ -188,14 +188,12 @@ class Inference:
             f"Put a vector behind it without a sign, as in {name} x; for a learned vector use a "
             f"small first letter: {small}."
         )
-        if name[1:] in ("x", *self.names.inputs, *self._extents, *self._states()):
+        values = (*self._extents, *self.names.updated)
+        if name[1:] in ("x", *self.names.inputs, *values):
             remedy = f"Did you mean {name[0]} {name[1:]}? A space stands between them."
-        elif small in self._extents or small in self._states():
+        elif small in values:
             remedy = f"Did you mean {small}? A capital first letter makes a matrix."
         return self._error(f"{name} is a matrix and stands alone", remedy, m)
-
-    def _states(self) -> list[str]:
-        return [name[:-1] for name in self.names.places if name.endswith("'")]
 
     def _matrix(self, m: s.Matrix) -> tuple[int, int]:
         if len(m.name) > 1 and (function := m.name.lower()) in (*FUNCTIONS, *FORMS):

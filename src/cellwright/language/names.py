@@ -73,6 +73,11 @@ class Names:
     outputs: list[tuple[s.Name | s.New, Place]] = field(default_factory=list)
     sums: set[str] = field(default_factory=set)
 
+    @property
+    def updated(self) -> list[str]:
+        """The states that equations set, in the order of these."""
+        return [name[:-1] for name in self.places if name.endswith("'")]
+
 
 def declare(text: s.Syntax) -> Names:
     """Collect what a text declares.

@@ -159,12 +159,14 @@ def _lengths(lengths: Tensor, B: int, batched: bool) -> Tensor:
     raise _mismatch("lengths", (B,), "integers", lengths)
 
 
-def check_lengths(lengths: Tensor, T: int) -> None:
+def check_lengths(lengths: Tensor | None, T: int) -> None:
     """Look at the values of `lengths`, which only a run can: a trace has none.
 
     Raises LayerError where one is not from 1 to `T`.
     """
-    least, most = (int(bound) for bound in torch.aminmax(lengths)) if len(lengths) else (1, T)
+    if lengths is None or not len(lengths):
+        return
+    least, most = (int(bound) for bound in torch.aminmax(lengths))
     if not 1 <= least <= most <= T:
         raise LayerError(
             f"lengths must be from 1 to {T}, the steps of x; got from {least} to {most}"

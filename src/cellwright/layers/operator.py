@@ -53,8 +53,7 @@ def execute(
             [x.to(dtype) for x in xs] for xs in (inputs, states, parameters)
         )
     if _seen_into([*inputs, *states, *parameters]):
-        if lengths is not None:
-            check_lengths(lengths, inputs[0].shape[0])
+        check_lengths(lengths, inputs[0].shape[0])
         result = reference.run(
             _parsed(program),
             inputs,
@@ -126,8 +125,7 @@ def _run(
     p = _parsed(program)
     q = derivative(p).forward if save else p
     like = inputs[0]
-    if lengths is not None:
-        check_lengths(lengths, like.shape[0])
+    check_lengths(lengths, like.shape[0])
     chosen = select(backend, q, like.device, like.dtype)
     with torch.no_grad(), torch.autocast(like.device.type, enabled=False):
         result = chosen.run(

@@ -420,10 +420,10 @@ class _Step:
 def _size(name: str, size: SupportsIndex, least: int = 1) -> int:
     """A whole number of Python's, of NumPy's or of any other making."""
     try:
-        found = least - 1 if isinstance(size, bool) else index(size)
+        found = index(size)
     except TypeError:
-        found = least - 1
-    if found < least:
+        found = -1
+    if isinstance(size, bool) or found < least:
         raise LayerError(f"{name} must be a whole number of at least {least}, got {size!r}")
     return found
 
