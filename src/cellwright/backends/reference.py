@@ -7,19 +7,19 @@ Shapes: `T` steps, `B` sequences, `N` pairs of a step and a sequence that is not
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from cellwright.backends.steps import Steps
 from cellwright.program.ops import TABLE, Value
 from cellwright.program.program import Program
 from cellwright.schedule.phases import phases
 
-__all__ = ["Result", "run"]
+__all__ = ["Env", "Evaluation", "Result", "rows", "run", "scalar"]
 
 Env: TypeAlias = dict[Value, Tensor]
 
@@ -57,14 +57,14 @@ def run(
     in reverse, the final one.
     """
     T, B = inputs[0].shape[:2]
-    steps = _Steps.of(T, B, lengths, inputs[0].device)
+    steps = Steps.of(T, B, lengths, inputs[0].device)
     env: Env = dict(zip((p.value for p in program.parameters), parameters, strict=True))
     env |= {v: steps.flat(x) for v, x in zip(program.inputs, inputs, strict=True)}
     sizes = program.sizes(x.shape for x in (*inputs, *states, *parameters))
     like = inputs[0]
     for v in program.values:
         if v.op in ("number", "size", "constant"):
-            number = torch.tensor(_scalar(v, program, sizes), dtype=torch.float64)
+            number = torch.tensor(scalar(v, program, sizes), dtype=torch.float64)
             env[v] = number.to(like.device, like.dtype)
     cut = phases(program)
     plan = _plans(program)
@@ -77,7 +77,7 @@ def run(
     restart = (
         None if resets is None else torch.split(steps.flat(resets.unsqueeze(-1)), steps.counts)
     )
-    streams = {v: torch.split(_rows(env[v], sum(steps.counts)), steps.counts) for v in cut.fed}
+    streams = {v: torch.split(rows(env[v], steps.N), steps.counts) for v in cut.fed}
     still = {v: x for v, x in env.items() if v not in program.stepped}
     kept: dict[Value, list[Tensor]] = {v: [] for v in cut.kept}
     order = range(len(steps.counts))
@@ -94,7 +94,7 @@ def run(
         plan.loop(here, sizes)
         for v, column in kept.items():
             column.append(here[v])
-        new = [_rows(here[program.next(s)], n) for s in program.states]
+        new = [rows(here[program.next(s)], n) for s in program.states]
         if restart is not None and reverse:
             new = [s.masked_fill(restart[t], 0) for s in new]
         current = (
@@ -105,61 +105,18 @@ def run(
         empty = like.new_zeros(0, sizes[v.shape[0]] if v.shape else 1)
         env[v] = torch.cat([empty, *(reversed(column) if reverse else column)])
     plan.after(env, sizes)
-    N = sum(steps.counts)
+    N = steps.N
     return Result(
-        [steps.padded(_rows(env[program.named[o]], N)) for o in program.outputs],
+        [steps.padded(rows(env[program.named[o]], N)) for o in program.outputs],
         [steps.unsort(s) for s in current],
         [_total(s.value, env, N) for s in program.sums],
     )
 
 
-# --- sequences of different lengths -------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Steps:
-    """How `(T, B)` is laid out as `N` rows without padding: by step, longest sequence first."""
-
-    T: int
-    B: int
-    counts: list[int]
-    """How many sequences are not over, by step; steps that no sequence reaches are left out."""
-    index: Tensor | None
-    """`(N,)`: the row in `(T * B)` of each row; None where there is no padding."""
-    order: Tensor | None
-
-    @staticmethod
-    def of(T: int, B: int, lengths: Tensor | None, device: torch.device) -> _Steps:
-        if lengths is None:
-            return _Steps(T, B, [B] * T, None, None)
-        order = torch.argsort(lengths, descending=True, stable=True).to(device)
-        active = torch.arange(T).unsqueeze(1) < lengths.cpu()[order.cpu()]
-        counts = [n for n in active.sum(1).tolist() if n]
-        rows = torch.arange(T, device=device).unsqueeze(1) * B + order
-        return _Steps(T, B, counts, rows[active.to(device)], order)
-
-    def flat(self, x: Shaped[Tensor, "T B n"]) -> Shaped[Tensor, "N n"]:
-        """Without padding."""
-        x = x.reshape(self.T * self.B, x.shape[-1])
-        return x if self.index is None else x.index_select(0, self.index)
-
-    def padded(self, x: Float[Tensor, "N n"]) -> Float[Tensor, "T B n"]:
-        """With padding, zeros."""
-        if self.index is not None:
-            x = x.new_zeros(self.T * self.B, x.shape[-1]).index_copy(0, self.index, x)
-        return x.view(self.T, self.B, x.shape[-1])
-
-    def sort(self, state: Float[Tensor, "B n"]) -> Float[Tensor, "B n"]:
-        return state if self.order is None else state.index_select(0, self.order)
-
-    def unsort(self, state: Float[Tensor, "B n"]) -> Float[Tensor, "B n"]:
-        return state if self.order is None else state.index_select(0, torch.argsort(self.order))
-
-
 # --- evaluation ---------------------------------------------------------------------------------
 
 
-class _Plan:
+class Evaluation:
     """Values in an order in which they can run.
 
     `joined`: matrices on one operand are joined into one GEMM; `join` has to be called before.
@@ -189,9 +146,9 @@ class _Plan:
                 continue
             if v in self._groups:
                 group, m = self._groups[v], self._joined[v]
-                rows = [env[a].shape[0] for a in m.args]
+                heights = [env[a].shape[0] for a in m.args]
                 joined = torch.nn.functional.linear(env[v.args[1]], env[m])
-                env.update(zip(group, torch.split(joined, rows, -1), strict=True))
+                env.update(zip(group, torch.split(joined, heights, -1), strict=True))
             elif v.op == "spread":
                 x = env[v.args[0]]
                 env[v] = x.expand(*x.shape[:-1], sizes[v.shape[0]])
@@ -200,20 +157,21 @@ class _Plan:
 
 
 class _Plans(NamedTuple):
-    once: _Plan
-    before: _Plan
-    loop: _Plan
-    after: _Plan
+    once: Evaluation
+    before: Evaluation
+    loop: Evaluation
+    after: Evaluation
 
 
 @lru_cache(maxsize=1024)
 def _plans(program: Program) -> _Plans:
     cut = phases(program)
-    by_step = (_Plan(values, joined=True) for values in (cut.before, cut.loop, cut.after))
-    return _Plans(_Plan(cut.once, joined=False), *by_step)
+    by_step = (Evaluation(values, joined=True) for values in (cut.before, cut.loop, cut.after))
+    return _Plans(Evaluation(cut.once, joined=False), *by_step)
 
 
-def _scalar(v: Value, program: Program, sizes: dict[str, int]) -> float:
+def scalar(v: Value, program: Program, sizes: dict[str, int]) -> float:
+    """What a leaf that is no tensor stands for: a number, a size or a constant."""
     if v.op == "size":
         return float(sizes[str(v.attr)])
     if v.op == "constant":
@@ -222,7 +180,7 @@ def _scalar(v: Value, program: Program, sizes: dict[str, int]) -> float:
     return v.attr
 
 
-def _rows(x: Tensor, n: int) -> Tensor:
+def rows(x: Tensor, n: int) -> Tensor:
     """A value that is the same in every row, as rows."""
     return x if x.dim() == 2 else x.expand(n, x.shape[-1] if x.dim() else 1)
 
@@ -232,7 +190,7 @@ def _total(v: Value, env: Env, n: int) -> Tensor:
     if v.op == "add" and len(v.shape) == 2:
         return _total(v.args[0], env, n) + _total(v.args[1], env, n)
     if v.op == "outer":
-        left, right = (_rows(env[a], n) for a in v.args)
+        left, right = (rows(env[a], n) for a in v.args)
         return left.mT @ right
-    total = _rows(env[v], n).sum(0)
+    total = rows(env[v], n).sum(0)
     return total if v.shape else total.sum()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
 from cellwright.backends import reference
+from cellwright.backends.cpu import run as cpu
 from cellwright.errors import CellwrightError
 from cellwright.program.program import Program
 
@@ -28,6 +30,8 @@ class Backend:
     obstacle: Callable[[Program | None, torch.device, torch.dtype], str | None]
     """Why it cannot run a program (None: any program) on a device in a dtype, and what to do about
     it; None where it can."""
+    device: str | None = None
+    """The type of the device it is made for; None: any."""
 
 
 def _reference_obstacle(p: Program | None, device: torch.device, dtype: torch.dtype) -> str | None:
@@ -35,6 +39,13 @@ def _reference_obstacle(p: Program | None, device: torch.device, dtype: torch.dt
 
 
 BACKENDS: tuple[Backend, ...] = (
+    Backend(
+        "cpu",
+        "C++ compiled for this machine: float32 and float64 on the CPU",
+        cpu.run,
+        cpu.obstacle,
+        device="cpu",
+    ),
     Backend(
         "reference",
         "plain torch operations, step by step: any device, any float type",
@@ -45,19 +56,34 @@ BACKENDS: tuple[Backend, ...] = (
 """Fastest first."""
 
 
-def select(name: str, program: Program, device: torch.device, dtype: torch.dtype) -> Backend:
+def select(name: str, program: Program | None, device: torch.device, dtype: torch.dtype) -> Backend:
     """The backend of that name; for `"auto"` the fastest that can run the program.
+
+    Without a program, one that can run some program: nothing is compiled for that. Where `"auto"`
+    cannot take the fastest backend for the device, a warning says so once, with the reason.
 
     Raises BackendError where there is none, with the reason.
     """
     known = [b.name for b in BACKENDS]
     if name != "auto" and name not in known:
         raise BackendError(f"unknown backend {name!r}: choose auto, {', '.join(known)}")
-    reasons = []
+    reasons: list[str] = []
     for backend in BACKENDS:
-        if name in ("auto", backend.name):
+        if name == backend.name or (name == "auto" and backend.device in (None, device.type)):
             reason = backend.obstacle(program, device, dtype)
             if reason is None:
+                if reasons:
+                    _tell(f"cellwright runs slowly, on {backend.name}. {'; '.join(reasons)}")
                 return backend
             reasons.append(f"{backend.name}: {reason}")
     raise BackendError(f"no backend can run this on {device} in {dtype}: {'; '.join(reasons)}")
+
+
+_told: set[str] = set()
+
+
+def _tell(message: str) -> None:
+    """Warn, once a process."""
+    if message not in _told:
+        _told.add(message)
+        warnings.warn(message, stacklevel=3)

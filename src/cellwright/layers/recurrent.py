@@ -111,7 +111,7 @@ class Recurrent(nn.Module):
         self._build()
         select(
             backend,
-            self.program,
+            None,
             torch.device(device or torch.get_default_device()),
             dtype or torch.get_default_dtype(),
         )
