@@ -22,7 +22,7 @@ from pathlib import Path
 
 from cellwright.errors import CellwrightError
 
-__all__ = ["BuildError", "compiler", "load"]
+__all__ = ["BuildError", "compiler", "load", "source"]
 
 HERE = Path(__file__).parent
 FLAGS = [
@@ -100,8 +100,15 @@ def _key(source: str, command: list[str], flags: list[str]) -> str:
 
 
 @lru_cache
+def source(name: str) -> str:
+    """A source of the engine that is the same for all cells."""
+    return (HERE / name).read_text()
+
+
+@lru_cache
 def _engine() -> str:
-    return (HERE / "engine.hpp").read_text()
+    """What sources include."""
+    return "".join(file.read_text() for file in sorted(HERE.glob("*.hpp")))
 
 
 @lru_cache

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from cellwright.backends.cpu.build import BuildError, compiler, load
+from cellwright.backends.cpu.build import BuildError, compiler, load, source
 from cellwright.backends.cpu.emit import Emitted, emit
 from cellwright.backends.reference import Env, Result, rows, scalar
 from cellwright.backends.steps import Steps
@@ -71,6 +71,13 @@ def run(
     _evaluate(s.before, env, sizes)
 
     N = steps.N
+    outputs = {
+        v: like.new_empty(
+            *((T, B) if steps.index is None else (N,)), *([sizes[n] for n in v.shape] or [1])
+        )
+        for v in plan.outputs
+    }
+    env |= {v: x.view(N, x.shape[-1]) for v, x in outputs.items()}
     env |= plan.memory(like, N, sizes)
     groups, sharing = _team(plan, N, B, sizes)
     final = [torch.empty_like(x, memory_format=torch.contiguous_format) for x in states]
@@ -104,7 +111,10 @@ def run(
     found = dict(zip((t.name for t in s.totals), (x.sum(0) for x in totals), strict=True))
     found |= _sums(s, env, N, sizes)
     return Result(
-        [steps.padded(rows(env[o], N)) for o in s.outputs],
+        [
+            outputs[o] if o in outputs and steps.index is None else steps.padded(rows(env[o], N))
+            for o in s.outputs
+        ],
         [steps.unsort(x) for x in final],
         [found[t.name] for t in program.sums],
     )
@@ -151,7 +161,7 @@ class _Plan:
 
     def memory(self, like: Tensor, N: int, sizes: dict[str, int]) -> Env:
         """Room for what the loop keeps."""
-        found = {v: like.new_empty(N, *([sizes[n] for n in v.shape] or [1])) for v in self.outputs}
+        found: Env = {}
         for size, values in self.pools:
             pool = like.new_empty(N, len(values) * sizes[size])
             found |= zip(values, torch.split(pool, sizes[size], 1), strict=True)
@@ -215,13 +225,13 @@ def _evaluate(values: Iterable[Value], env: Env, sizes: dict[str, int]) -> None:
             x = v.args[1]
             group = [w for w in values if w.op == "apply" and w.args[1] is x]
             matrices = [env[w.args[0]] for w in group]
-            joined = torch.nn.functional.linear(env[x], _beside(matrices, 0))
+            joined = _linear(env[x], _beside(matrices, 0))
             env.update(
                 zip(group, torch.split(joined, [m.shape[0] for m in matrices], -1), strict=True)
             )
         elif v.op == "products":
             pairs = terms(v)
-            env[v] = torch.nn.functional.linear(
+            env[v] = _linear(
                 _beside([env[x] for _, x in pairs], 1), _beside([env[m] for m, _ in pairs], 1)
             )
         elif v.op == "spread":
@@ -229,6 +239,15 @@ def _evaluate(values: Iterable[Value], env: Env, sizes: dict[str, int]) -> None:
             env[v] = repeated.expand(*repeated.shape[:-1], sizes[v.shape[0]])
         else:
             env[v] = TABLE[v.op].torch(torch, *(env[a] for a in v.args))
+
+
+def _linear(x: Tensor, m: Tensor) -> Tensor:
+    """`x @ m.T`; in float32 by oneDNN, which uses what the processor has where torch's own choice,
+    MKL, does so on one maker's only."""
+    if x.dtype == torch.float32 and x.dim() == 2 and torch.backends.mkldnn.is_available():
+        found: Tensor = torch.ops.mkldnn._linear_pointwise(x, m, None, "none", [], "")
+        return found
+    return torch.nn.functional.linear(x, m)
 
 
 def _beside(tensors: Sequence[Tensor], dim: int) -> Tensor:
@@ -246,21 +265,46 @@ def _beside(tensors: Sequence[Tensor], dim: int) -> Tensor:
 
 
 def _sums(s: Schedule, env: Env, N: int, sizes: dict[str, int]) -> dict[str, Tensor]:
-    """Sums over all rows; outer products on one operand are one GEMM."""
+    """Sums over all rows; those of outer products all at once."""
     found: dict[str, Tensor] = {}
-    groups: dict[Value, list[tuple[str, Value]]] = {}
+    terms_of: list[tuple[str, Value, Value]] = []
     for t in s.sums:
         if len(t.value.shape) < 2:
             total = rows(env[t.value], N).sum(0)
             found[t.name] = total if t.value.shape else total.sum()
-            continue
-        for v in topological([t.value]):
-            if v.op == "outer":
-                groups.setdefault(v.args[1], []).append((t.name, v.args[0]))
-    for right, lefts in groups.items():
-        left = _beside([rows(env[a], N) for _, a in lefts], 1)
-        product = left.mT @ rows(env[right], N)
-        parts = torch.split(product, [sizes[a.shape[0]] for _, a in lefts])
-        for (name, _), part in zip(lefts, parts, strict=True):
-            found[name] = found[name] + part if name in found else part
+        else:
+            outers = [v for v in topological([t.value]) if v.op == "outer"]
+            terms_of += [(t.name, *v.args) for v in outers]
+    if not terms_of:
+        return found
+    lefts = tuple(dict.fromkeys(a for _, a, _ in terms_of))
+    rights = tuple(dict.fromkeys(b for _, _, b in terms_of))
+    call = _Call()
+    like = env[lefts[0]]
+    call.integers(N, len(lefts), len(rights), _threads(N * len(lefts) * like.shape[-1]))
+    for v in (*lefts, *rights):
+        x = rows(env[v], N)
+        call.stream(x)
+        call.integers(x.shape[1])
+    parts: dict[tuple[Value, Value], Tensor] = {
+        (a, b): like.new_empty(sizes[a.shape[0]], sizes[b.shape[0]])
+        if N
+        else like.new_zeros(sizes[a.shape[0]], sizes[b.shape[0]])
+        for _, a, b in terms_of
+    }
+    for a in lefts:
+        for b in rights:
+            if (a, b) in parts:
+                call.tensor(parts[a, b])
+            else:
+                call.integers(0)
+    if load(source("outer.cpp"), like.dtype == torch.float64)(call.array()):
+        raise MemoryError("the CPU engine could not get the memory for its matrices")
+    for name, a, b in terms_of:
+        found[name] = found[name] + parts[a, b] if name in found else parts[a, b]
     return found
+
+
+def _threads(work: int) -> int:
+    """How many threads a piece of work is worth."""
+    return torch.get_num_threads() if work > 100_000 else 1

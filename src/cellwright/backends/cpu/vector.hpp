@@ -1,0 +1,93 @@
+// Vectors of units, as wide as the processor has them.
+
+#pragma once
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef DOUBLE
+typedef double REAL;
+typedef int64_t INTEGER;
+#else
+typedef float REAL;
+typedef int32_t INTEGER;
+#endif
+
+#if defined(__AVX512F__)
+#define WIDTH 64
+#define TILE 12
+#elif defined(__AVX__)
+#define WIDTH 32
+#define TILE 6
+#else
+#define WIDTH 16
+#define TILE 6
+#endif
+
+typedef REAL V __attribute__((vector_size(WIDTH), may_alias));
+typedef INTEGER I __attribute__((vector_size(WIDTH), may_alias));
+typedef REAL Unaligned __attribute__((vector_size(WIDTH), aligned(sizeof(REAL)), may_alias));
+
+#define INLINE static inline __attribute__((always_inline))
+
+namespace {
+
+constexpr long LANES = WIDTH / sizeof(REAL);
+constexpr long BLOCK = 2 * LANES;
+
+INLINE V splat(REAL x) { return x - V{}; }
+INLINE V load(const REAL* p) { return *(const Unaligned*)p; }
+INLINE void store(REAL* p, V v) { *(Unaligned*)p = v; }
+
+// True in the first `left` lanes.
+INLINE I lanes(long left) {
+    I mask;
+    for (long l = 0; l < LANES; l++) mask[l] = l < left ? -1 : 0;
+    return mask;
+}
+
+#if WIDTH == 32 && defined(DOUBLE)
+typedef double Wide __attribute__((vector_size(32)));
+typedef long long Mask __attribute__((vector_size(32)));
+#define MASKED_LOAD(p, m) (V) __builtin_ia32_maskloadpd256((const Wide*)(p), (Mask)(m))
+#define MASKED_STORE(p, m, v) __builtin_ia32_maskstorepd256((Wide*)(p), (Mask)(m), (Wide)(v))
+#elif WIDTH == 32
+typedef float Wide __attribute__((vector_size(32)));
+typedef int Mask __attribute__((vector_size(32)));
+#define MASKED_LOAD(p, m) (V) __builtin_ia32_maskloadps256((const Wide*)(p), (Mask)(m))
+#define MASKED_STORE(p, m, v) __builtin_ia32_maskstoreps256((Wide*)(p), (Mask)(m), (Wide)(v))
+#endif
+
+// A vector at the edge of a tensor, whose row may end within it; zero beyond the end.
+template <bool Full> INLINE V read(const REAL* p, I mask) {
+    if (Full) return load(p);
+#ifdef MASKED_LOAD
+    return MASKED_LOAD(p, mask);
+#else
+    V v = {};
+    for (long l = 0; l < LANES; l++)
+        if (mask[l]) v[l] = p[l];
+    return v;
+#endif
+}
+
+template <bool Full> INLINE void write(REAL* p, V v, I mask) {
+    if (Full) return store(p, v);
+#ifdef MASKED_STORE
+    MASKED_STORE(p, mask, v);
+#else
+    for (long l = 0; l < LANES; l++)
+        if (mask[l]) p[l] = v[l];
+#endif
+}
+
+template <bool Full> INLINE V within(V v, I mask) { return Full ? v : mask ? v : V{}; }
+
+INLINE REAL added_up(V v) {
+    REAL sum = 0;
+    for (long l = 0; l < LANES; l++) sum += v[l];
+    return sum;
+}
+
+}  // namespace
