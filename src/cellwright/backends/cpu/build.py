@@ -19,10 +19,11 @@ import tempfile
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import TypeAlias
 
 from cellwright.errors import CellwrightError
 
-__all__ = ["BuildError", "compiler", "load", "source"]
+__all__ = ["BuildError", "Entry", "compiler", "load"]
 
 HERE = Path(__file__).parent
 FLAGS = [
@@ -67,8 +68,11 @@ _REMEDY = (
 )
 
 
-@lru_cache(maxsize=4096)
-def load(source: str, double: bool) -> Callable[[ctypes.Array[ctypes.c_int64]], int]:
+Entry: TypeAlias = Callable[[int], int]
+"""The engine of a program: given the address of a call, 0 where all went well."""
+
+
+def load(source: str, double: bool) -> Entry:
     """The `run` of a source, in float64 or float32.
 
     Raises BuildError where it cannot be compiled; the message says why and what to do.
@@ -87,22 +91,16 @@ def load(source: str, double: bool) -> Callable[[ctypes.Array[ctypes.c_int64]], 
         return _opened(file)
 
 
-def _opened(file: Path) -> Callable[[ctypes.Array[ctypes.c_int64]], int]:
+def _opened(file: Path) -> Entry:
     run = ctypes.CDLL(str(file)).run
     run.argtypes, run.restype = [ctypes.c_void_p], ctypes.c_int
-    entry: Callable[[ctypes.Array[ctypes.c_int64]], int] = run
+    entry: Entry = run
     return entry
 
 
 def _key(source: str, command: list[str], flags: list[str]) -> str:
     parts = [source, _engine(), *command[1:], *flags, _identity(command[0]), _processor()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
-
-
-@lru_cache
-def source(name: str) -> str:
-    """A source of the engine that is the same for all cells."""
-    return (HERE / name).read_text()
 
 
 @lru_cache

@@ -1,4 +1,4 @@
-"""C++ from a Schedule: the tables and stages that engine.hpp puts a loop around.
+"""C++ from a Layout: the tables and stages that engine.hpp puts a loop around.
 
 No name of a cell becomes an identifier: values are numbered, and equations stand in comments.
 """
@@ -6,260 +6,231 @@ No name of a cell becomes an identifier: values are numbered, and equations stan
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
-from itertools import count
-from textwrap import indent
+from itertools import chain
 
+from cellwright.backends.cpu.layout import Layout, Panel, layout
 from cellwright.language import print_program
 from cellwright.program.ops import TABLE, Value
 from cellwright.program.program import Program
-from cellwright.schedule.stages import Schedule, Stage, schedule, terms
+from cellwright.schedule.lowering import terms
+from cellwright.schedule.stages import Stage
 
-__all__ = ["Emitted", "emit"]
-
-
-@dataclass(frozen=True)
-class Emitted:
-    """A source, and what its entry `run` takes, each in the order in which it takes them."""
-
-    schedule: Schedule
-    source: str
-    sizes: tuple[str, ...]
-    inputs: tuple[Value, ...]
-    """Streams in, `(N, n)`; a scalar is `(N, 1)`."""
-    outputs: tuple[Value, ...]
-    """Streams out, as well."""
-    vectors: tuple[Value, ...]
-    numbers: tuple[Value, ...]
-    """Scalars that are the same in every step."""
-    matrices: tuple[Value, ...]
+__all__ = ["emit"]
 
 
 @lru_cache(maxsize=1024)
-def emit(p: Program) -> Emitted:
+def emit(p: Program) -> str:
     """The C++ of a program's loop."""
-    return _Emitter(schedule(p)).emitted()
+    return "\n".join(_Emitter(layout(p)).text())
 
 
 class _Emitter:
-    def __init__(self, s: Schedule) -> None:
-        self.schedule = s
-        computed = [v for g in s.stages for v in (*g.products, *g.scalars, *g.vectors)]
-        self.stage = {
-            v: i for i, g in enumerate(s.stages) for v in (*g.products, *g.scalars, *g.vectors)
-        }
-        self.number_of = dict(zip(computed, count()))
-        self.inputs = s.fed
-        self.outputs = s.kept
-        self.states = s.program.states
-        stepped = {*computed, *s.fed, *self.states}
-        fixed = dict.fromkeys(
-            leaf
-            for v in (*computed, *s.next)
-            for a in ((v,) if v in s.next else ()) + v.args
-            for leaf in (_unspread(a) if a not in stepped else a,)
-            if leaf not in stepped and leaf.op not in ("number", "size")
-        )
-        self.vectors = tuple(v for v in fixed if len(v.shape) == 1)
-        self.numbers = tuple(v for v in fixed if v.shape == ())
-        self.matrices = tuple(
-            dict.fromkeys(m for g in s.stages for v in g.products for m, _ in terms(v))
-        )
-        self.totals = tuple(t.value for t in s.totals)
-        self.buffers = tuple(
-            dict.fromkeys(
-                a
-                for v in computed
-                for a in v.args
-                if len(a.shape) == 1
-                and a in self.stage
-                and a not in s.kept
-                and (self.stage[a] < self.stage[v] and v.op != "sum")
-            )
-        )
-        self.scalars = tuple(v for g in s.stages for v in g.scalars)
-        self.partials = tuple(v for v in self.scalars if v.op == "sum")
-        used = (*computed, *self.inputs, *self.outputs, *self.states, *self.vectors, *s.next)
-        shapes = [v.shape for v in used] + [m.shape for m in self.matrices]
-        leaves = (a for v in computed for a in v.args if a.op == "size")
-        self.sizes = tuple(
-            dict.fromkeys([n for shape in shapes for n in shape] + [str(v.attr) for v in leaves])
-        )
-        lines = print_program(s.program).splitlines()
+    def __init__(self, of: Layout) -> None:
+        self.of = of
+        self.number_of = {v: i for i, v in enumerate(of.at)}
+        lines = print_program(of.schedule.program).splitlines()
         equations = {line.split(" = ")[0]: line for line in lines if " = " in line}
         self.comments: dict[Value, str] = {}
-        for e in s.names:
+        for e in of.schedule.equations:
             self.comments.setdefault(e.value, equations[e.name])
 
-    def emitted(self) -> Emitted:
-        return Emitted(
-            self.schedule,
-            "\n".join(self.text()),
-            self.sizes,
-            self.inputs,
-            self.outputs,
-            self.vectors,
-            self.numbers,
-            self.matrices,
-        )
-
     def text(self) -> Iterator[str]:
-        products = max(len(g.products) for g in self.schedule.stages)
-        chunk = 48 if products <= 4 else 24 if products <= 8 else 12
+        of = self.of
+        stages = [g for _, group in of.schedule.phases for g in group]
+        products = max((len(g.products) for g in stages), default=0)
+        slice_ = 48 if products <= 4 else 24 if products <= 8 else 12
+        yield "// How many there are of everything."
         for name, things in (
-            ("SIZES", self.sizes),
-            ("INPUTS", self.inputs),
-            ("OUTPUTS", self.outputs),
-            ("STATES", self.states),
-            ("BUFFERS", self.buffers),
-            ("SCALARS", self.scalars),
-            ("PARTIALS", self.partials),
-            ("TOTALS", self.totals),
-            ("VECTORS", self.vectors),
-            ("NUMBERS", self.numbers),
-            ("MATRICES", self.matrices),
+            ("SIZES", of.sizes),
+            ("INPUTS", of.inputs),
+            ("OUTPUTS", of.outputs),
+            ("PREVIOUS", of.previous),
+            ("STATES", of.states),
+            ("BUFFERS", of.buffers),
+            ("CHUNKS", of.chunks),
+            ("SCALARS", of.scalars),
+            ("PARTIALS", of.partials),
+            ("TOTALS", of.totals),
+            ("VECTORS", of.vectors),
+            ("NUMBERS", of.numbers),
+            ("PANELS", of.panels),
+            ("MATRIX_SUMS", of.matrix_sums),
+            ("OUTERS", of.outers),
         ):
             yield f"constexpr int {name} = {len(things)};"
         yield f"constexpr int PRODUCTS = {products};  // of a stage, at the most"
-        yield f"constexpr long CHUNK = {chunk};  // rows whose products are made at once"
-        yield "// Sizes by their place among the sizes of a call; -1 for a scalar."
+        yield f"constexpr long SLICE = {slice_};  // rows whose products are made at once"
+        yield "// Sizes, by their place among the sizes of a call; -1 for a scalar."
         for name, values in (
-            ("STATE_SIZE", self.states),
-            ("BUFFER_SIZE", self.buffers),
-            ("TOTAL_SIZE", self.totals),
-            ("VECTOR_SIZE", self.vectors),
-            ("MATRIX_ROWS", self.matrices),
+            ("INPUT_SIZE", of.inputs),
+            ("OUTPUT_SIZE", of.outputs),
+            ("STATE_SIZE", of.states),
+            ("BUFFER_SIZE", of.buffers),
+            ("CHUNK_SIZE", of.chunks),
+            ("TOTAL_SIZE", of.totals),
+            ("VECTOR_SIZE", of.vectors),
+            ("PANEL_ROWS", of.matrices),
         ):
-            yield self._table(name, (v.shape[0] if v.shape else None for v in values))
-        yield self._table("MATRIX_COLUMNS", (m.shape[1] for m in self.matrices))
+            yield _table(name, (self._size(v) for v in values))
+        yield _table("PANEL_COLUMNS", (of.sizes.index(m.shape[1]) for m in of.matrices))
+        yield "// The state that goes out as it is read; the input that a chunk is a copy of, or -1."
+        yield _table("PREVIOUS_STATE", (of.states.index(v) for v in of.previous))
+        yield _table(
+            "COPY_OF", (of.inputs.index(v) if v in of.inputs else -1 for v in of.chunks)
+        )
+        yield "// Outer products: left and right are chunks; the sum that each is a term of."
+        for i, name in enumerate(("OUTER_LEFT", "OUTER_RIGHT")):
+            yield _table(name, (of.chunks.index(pair[i]) for pair in of.outers))
+        yield _table("OUTER_SUM", (of.matrix_sums.index(total) for _, _, total in of.outers))
         yield ""
         yield '#include "engine.hpp"'
         yield ""
         yield "namespace {"
-        for i, g in enumerate(self.schedule.stages):
-            yield from self._stage(i, g)
-        yield ""
-        yield "void step(Part& p) {"
-        for i, _ in enumerate(self.schedule.stages):
-            yield f"    stage_{i}(p);"
-            yield "    meet(p.barrier, p.sharing);"
-        yield "}"
+        for phase, group in of.schedule.phases:
+            for i, g in enumerate(group):
+                yield from self._stage(phase, i, g)
+        for phase, group in of.schedule.phases:
+            yield ""
+            yield f"void {phase}(Part& p) {{"
+            for i, _ in enumerate(group):
+                yield f"    {phase}_{i}(p);"
+                yield "    meet(p);"
+            yield "}"
         yield ""
         yield "}  // namespace"
         yield ""
         yield 'extern "C" int run(const int64_t* call) { return run_all(call); }'
         yield ""
 
-    def _table(self, name: str, sizes: Iterable[str | None]) -> str:
-        found = [-1 if s is None else self.sizes.index(s) for s in sizes]
-        return f"constexpr int {name}[] = {{{', '.join(map(str, [*found, -1]))}}};"
+    def _size(self, v: Value) -> int:
+        return self.of.sizes.index(v.shape[0]) if v.shape else -1
 
-    # --- stages ------------------------------------------------------------------------------
+    # --- stages ----------------------------------------------------------------------------------
 
-    def _stage(self, i: int, g: Stage) -> Iterator[str]:
-        sized: list[tuple[int, str, list[Value]]] = []
-        for k, size in enumerate(self.sizes):
+    def _stage(self, phase: str, i: int, g: Stage) -> Iterator[str]:
+        leaves = self.of.stored_leaves() if (phase, i) == ("loop", 0) else ()
+        sized = []
+        for k, size in enumerate(self.of.sizes):
             products = [v for v in g.products if v.shape == (size,)]
-            body = list(self._vectors(i, g, size))
-            if body or products:
+            body = list(self._units(phase, i, g, size, leaves))
+            if body:
                 yield ""
-                yield f"// Stage {i}, units of size {k}: elementwise work on some rows of a block."
+                yield f"// {_title(phase, i)}: elementwise work on some rows of a block of units."
                 yield "template <bool Full>"
-                yield (f"void units_{i}_{k}(Part& p, long u, long left, long from, long rows) {{")
+                yield f"void {phase}_{i}_units_{k}(Part& p, long block, long from, long rows) {{"
                 yield from body
                 yield "}"
-                sized.append((k, size, products))
-        if g.scalars:
+            if body or products:
+                sized.append((k, products, bool(body)))
+        numbers = list(self._scalars(phase, i, g, leaves))
+        if numbers:
             yield ""
-            yield f"// Stage {i}: what is one number a row."
-            yield f"void scalars_{i}(Part& p) {{"
-            yield from self._scalars(i, g)
+            yield f"// {_title(phase, i)}: what is one number a row."
+            yield f"void {phase}_{i}_scalars(Part& p) {{"
+            yield from numbers
             yield "}"
         yield ""
-        yield f"void stage_{i}(Part& p) {{"
-        if g.scalars:
-            yield f"    scalars_{i}(p);"
-        for v in self.partials:
-            if self.stage[v] == i + 1:
-                k = self.partials.index(v)
+        yield f"void {phase}_{i}(Part& p) {{"
+        if numbers:
+            yield f"    {phase}_{i}_scalars(p);"
+        for k, v in enumerate(self.of.partials):
+            if self.of.at[v] == (phase, i + 1):
                 yield f"    memset(p.partial[{k}], 0, p.n * LANES * sizeof(REAL));"
-        for k, _, products in sized:
-            yield f"    for (long b = p.first[{k}]; b < p.last[{k}]; b++) {{"
-            yield f"        const long u = b * BLOCK, left = p.size[{k}] - u;"
-            yield "        for (long from = 0; from < p.n; from += CHUNK) {"
-            yield "            const long rows = p.n - from < CHUNK ? p.n - from : CHUNK;"
-            for at, v in enumerate(products):
-                yield from indent(self._multiply(at, v), 12 * " ").splitlines()
-            yield f"            if (left >= BLOCK) units_{i}_{k}<true>(p, u, left, from, rows);"
-            yield f"            else units_{i}_{k}<false>(p, u, left, from, rows);"
-            yield "        }"
-            yield "    }"
+        for k, products, body in sized:
+            yield f"    each_block(p, {k}, [&](long block, long from, long rows) {{"
+            for slot, v in enumerate(products):
+                yield from (f"        {line}" for line in self._multiply(phase, i, slot, v))
+            if body:
+                call = f"{phase}_{i}_units_{k}"
+                yield f"        if (is_full(p, {k}, block)) {call}<true>(p, block, from, rows);"
+                yield f"        else {call}<false>(p, block, from, rows);"
+            yield "    });"
         yield "}"
 
-    def _multiply(self, at: int, v: Value) -> str:
-        rows = []
+    def _multiply(self, phase: str, i: int, slot: int, v: Value) -> Iterator[str]:
+        of = self.of
+        if v in self.comments:
+            yield f"// {self.comments[v]}"
+        yield "{"
+        yield "    const Term terms[] = {"
         for m, x in terms(v):
-            k = self.sizes.index(m.shape[1])
-            if x in self.states:
-                a, stride = f"p.old[{self.states.index(x)}]", f"p.padded[{k}]"
-            elif x in self.outputs:
-                o = self.outputs.index(x)
-                a, stride = f"p.out[{o}].at", f"p.out[{o}].stride"
-            elif x in self.inputs:
-                o = self.inputs.index(x)
-                a, stride = f"p.in[{o}].at", f"p.in[{o}].stride"
-            else:
-                a, stride = f"p.buffer[{self.buffers.index(x)}]", f"p.padded[{k}]"
-            panel = f"p.panels[{self.matrices.index(m)}] + u * p.size[{k}]"
-            rows.append(f"    {{{a} + from * {stride}, {stride}, {panel}, p.size[{k}]}},")
-        lines = ["{", *self._comment(v), "const Term terms[] = {", *rows, "};"]
-        lines.append(f"multiply(p.scratch + {at} * CHUNK * BLOCK, rows, terms, {len(rows)});")
-        return "\n".join((lines[0], *("    " + line for line in lines[1:]), "}"))
+            kind, k = self.source(phase, x)
+            panel, columns = of.panels.index(Panel(phase, i, m)), of.sizes.index(m.shape[1])
+            yield f"        term(p.{kind}[{k}], from, p.panels[{panel}], block, p.size[{columns}]),"
+        yield "    };"
+        to = f"p.scratch + {slot} * SLICE * BLOCK"
+        if (home := self._home(v)) is not None:
+            to = "place(p.{}[{}], block, from)".format(*home)
+        yield f"    multiply({to}, rows, terms, {len(terms(v))});"
+        yield "}"
 
-    def _comment(self, v: Value) -> list[str]:
-        return [f"// {self.comments[v]}"] if v in self.comments else []
+    def _home(self, v: Value) -> tuple[str, int] | None:
+        """Where a product is made right away: the one memory that it is kept in, where nothing
+        else is done with it in its stage."""
+        of = self.of
+        used = any(v in u.args and of.at[u] == of.at[v] for u in of.at if u.op != "products")
+        used |= any(s.args[0] is v for s in of.partials) or v in of.outputs or v in of.totals
+        kept = [(kind, things.index(v)) for kind, things in self._kept.items() if v in things]
+        new = [("now", k) for k, u in enumerate(of.schedule.next) if u is v and of.at[v][0] == "loop"]
+        homes = kept + new
+        return homes[0] if len(homes) == 1 and not used else None
 
-    def _scalars(self, i: int, g: Stage) -> Iterator[str]:
-        body = _Body(self, i, None)
-        for v in g.scalars:
-            body.compute(v)
-            body.line(f"p.scalar[{self.scalars.index(v)}][n] = {body.value(v)}[0];")
-            if v in self.outputs:
-                o = self.outputs.index(v)
-                body.line(f"p.out[{o}].at[n * p.out[{o}].stride] = {body.value(v)}[0];")
-            body.total(v)
-        yield from (f"    {line}" for line in body.before)
-        yield "    for (long n = 0; n < p.n; n++) {"
-        yield from (f"        {line}" for line in body.lines)
-        yield "    }"
-        yield from (f"    {line}" for line in body.behind)
+    @property
+    def _kept(self) -> dict[str, tuple[Value, ...]]:
+        return {"chunk": self.of.chunks, "buffer": self.of.buffers}
 
-    def _vectors(self, i: int, g: Stage, size: str) -> Iterator[str]:
-        body = _Body(self, i, size)
+    def source(self, phase: str, v: Value) -> tuple[str, int]:
+        """The memory in which a phase finds a vector."""
+        of = self.of
+        if v in of.states and phase == "loop":
+            return "old", of.states.index(v)
+        if v in of.inputs:
+            return "in", of.inputs.index(v)
+        if v in of.schedule.next and phase == "loop" and of.at[v][0] == "loop":
+            return "now", of.schedule.next.index(v)
+        if v in of.outputs and v in of.at:
+            return "out", of.outputs.index(v)
+        return next((kind, things.index(v)) for kind, things in self._kept.items() if v in things)
+
+    # --- elementwise work ------------------------------------------------------------------------
+
+    def _scalars(self, phase: str, i: int, g: Stage, leaves: Iterable[Value]) -> Iterator[str]:
+        body = _Body(self, phase, i, None)
+        for v in (*(v for v in leaves if v.shape == ()), *g.scalars):
+            if v in g.scalars:
+                body.compute(v)
+            body.store_scalar(v)
+        if body.lines:
+            yield from (f"    {line}" for line in body.before)
+            yield "    for (long r = 0; r < p.n; r++) {"
+            yield from (f"        {line}" for line in body.lines)
+            yield "    }"
+            yield from (f"    {line}" for line in body.behind)
+
+    def _units(
+        self, phase: str, i: int, g: Stage, size: str, leaves: Iterable[Value]
+    ) -> Iterator[str]:
+        of = self.of
+        body = _Body(self, phase, i, size)
         own = [v for v in g.vectors if v.shape == (size,)]
-        products = [v for v in g.products if v.shape == (size,)]
-        stored = [*products, *own]
-        if i == 0:
-            leaves = (*self.outputs, *self.schedule.next, *self.totals)
-            stored = [
-                *dict.fromkeys(v for v in leaves if v not in self.stage and v.shape == (size,)),
-                *stored,
-            ]
-        for at, v in enumerate(products):
-            body.product(v, at)
-        for v in [v for v in self.partials if self.stage[v] == i + 1]:
-            if v.args[0] not in self.stage and v.args[0].shape == (size,):
-                body.partial(v)
-        for v in stored:
+        slots = [v for v in g.products if v.shape == (size,)]
+        products = [v for v in slots if self._home(v) is None]
+        for v in products:
+            body.product(v, slots.index(v))
+        for v in of.partials:
+            if of.at[v] == (phase, i + 1) and of.at.get(v.args[0]) != (phase, i):
+                if v.args[0].shape == (size,):
+                    body.partial(v)
+        for v in (*(v for v in leaves if v.shape == (size,)), *products, *own):
             if v in own:
                 body.compute(v)
             body.store(v)
         if not body.lines:
             return
-        yield "    for (long j = 0; j < BLOCK && (Full || j < left); j += LANES) {"
-        yield "        const long at = u + j;"
-        yield "        const I mask = lanes(left - j);"
+        yield "    for (long j = 0; j < BLOCK; j += LANES) {"
+        yield "        const long at = block * BLOCK + j;"
+        yield f"        const I mask = lanes(p.size[{of.sizes.index(size)}] - at);"
         yield from (f"        {line}" for line in body.before)
         yield "        for (long r = 0; r < rows; r++) {"
         yield from (f"            {line}" for line in body.lines)
@@ -271,41 +242,46 @@ class _Emitter:
 class _Body:
     """The code of one loop over rows; `size` is None where a row has one number."""
 
-    def __init__(self, of: _Emitter, stage: int, size: str | None) -> None:
-        self.of, self.stage, self.size = of, stage, size
+    def __init__(self, to: _Emitter, phase: str, stage: int, size: str | None) -> None:
+        self.to, self.of = to, to.of
+        self.phase, self.stage, self.size = phase, stage, size
         self.before: list[str] = []
         self.lines: list[str] = []
         self.behind: list[str] = []
         self.known: dict[Value, str] = {}
-        self.declared: set[str] = set()
 
     def line(self, text: str) -> None:
         self.lines.append(text)
 
     def first(self, text: str) -> None:
-        if text not in self.declared:
-            self.declared.add(text)
+        if text not in self.before:
             self.before.append(text)
 
-    def product(self, v: Value, at: int) -> None:
-        name = f"t{self.of.number_of[v]}"
-        self.first(f"const REAL* const made{at} = p.scratch + {at} * CHUNK * BLOCK + j;")
-        self.lines += self.of._comment(v)
-        self.line(f"const V {name} = load(made{at} + r * BLOCK);")
+    # --- values ----------------------------------------------------------------------------------
+
+    def product(self, v: Value, slot: int) -> None:
+        name = f"t{self.to.number_of[v]}"
+        self.first(f"const REAL* const made{slot} = p.scratch + {slot} * SLICE * BLOCK + j;")
+        self._comment(v)
+        self.line(f"const V {name} = load(made{slot} + r * BLOCK);")
         self.known[v] = name
 
     def compute(self, v: Value) -> None:
-        name = f"t{self.of.number_of[v]}"
+        name = f"t{self.to.number_of[v]}"
         if v.op == "sum":
             k = self.of.partials.index(v)
-            text = f"splat(added_up(load(p.partial[{k}] + n * LANES)))"
+            text = f"splat(added_up(load(p.partial[{k}] + r * LANES)))"
         else:
             template = TABLE[v.op].cpp
             assert template is not None, v.op
             text = template.format(*(self.value(a) for a in v.args))
-        self.lines += self.of._comment(v)
+        self._comment(v)
         self.line(f"const V {name} = {text};")
         self.known[v] = name
+
+    def _comment(self, v: Value) -> None:
+        if v in self.to.comments:
+            self.line(f"// {self.to.comments[v]}")
 
     def value(self, v: Value) -> str:
         """The name that `v` has here; it is read where it is met first."""
@@ -327,66 +303,76 @@ class _Body:
             k = of.vectors.index(v)
             self.first(f"const V fixed{k} = load(p.vector[{k}] + at);")
             return f"fixed{k}"
-        if v in of.inputs:
-            k = of.inputs.index(v)
-            at = self._stream("in", k, v)
-            text = f"read<Full>({at}, mask)" if v.shape else f"splat(*({at}))"
-            name = f"x{k}"
-        elif v in of.states:
-            k = of.states.index(v)
-            text, name = f"load({self._own('old', k, v)})", f"s{k}"
-        elif v in of.scalars:
+        if v in of.scalars:
             k = of.scalars.index(v)
-            self.first(f"const REAL* const scalar{k} = p.scalar[{k}]{self._from()};")
-            text, name = f"splat(scalar{k}[{self._row()}])", f"a{k}"
-        elif v in of.outputs:
-            k = of.outputs.index(v)
-            text, name = f"read<Full>({self._stream('out', k, v)}, mask)", f"y{k}"
-        elif v in of.buffers:
-            k = of.buffers.index(v)
-            text, name = f"load({self._own('buffer', k, v)})", f"b{k}"
-        else:
-            assert v.op == "spread", v
+            self.first(f"const REAL* const scalar{k} = p.scalar[{k}]{self._from};")
+            name, text = f"a{k}", f"splat(scalar{k}[r])"
+        elif v.shape == () and v in of.inputs:
+            k = of.inputs.index(v)
+            name, text = f"in{k}_r", f"splat(*({self._number('in', k)}))"
+        elif v.op == "spread" and v not in of.at:
             return self.value(v.args[0])
+        else:
+            kind, k = self.to.source(self.phase, v)
+            seen = kind in ("in", "out")
+            at = self._place(kind, k)
+            name, text = f"{kind}{k}_r", f"read<Full>({at}, mask)" if seen else f"load({at})"
         self.line(f"const V {name} = {text};")
         return name
 
-    def _row(self) -> str:
-        return "n" if self.size is None else "r"
+    # --- places ----------------------------------------------------------------------------------
 
+    @property
     def _from(self) -> str:
         return "" if self.size is None else " + from"
 
-    def _stream(self, kind: str, k: int, v: Value) -> str:
-        """Where a row of a stream lies."""
-        units = " + at" if v.shape else ""
-        start = "" if self.size is None else f" + from * p.{kind}[{k}].stride"
-        self.first(f"REAL* const {kind}{k} = p.{kind}[{k}].at{start}{units};")
-        self.first(f"const long {kind}{k}_stride = p.{kind}[{k}].stride;")
-        return f"{kind}{k} + {self._row()} * {kind}{k}_stride"
+    def _number(self, kind: str, k: int) -> str:
+        """Where the one number of a row lies in a stream."""
+        self.first(f"REAL* const {kind}{k} = p.{kind}[{k}].at;")
+        row = "r" if self.size is None else "(from + r)"
+        return f"{kind}{k} + {row} * p.{kind}[{k}].row"
 
-    def _own(self, kind: str, k: int, v: Value) -> str:
-        """Where a row of the engine's own memory lies."""
-        size = self.of.sizes.index(v.shape[0])
-        self.first(f"const long padded{size} = p.padded[{size}];")
-        self.first(f"REAL* const {kind}{k} = p.{kind}[{k}] + from * padded{size} + at;")
-        return f"{kind}{k} + r * padded{size}"
+    def _place(self, kind: str, k: int) -> str:
+        """Where some units of a row lie; rows of the engine's own memory are BLOCK apart."""
+        self.first(f"REAL* const {kind}{k} = place(p.{kind}[{k}], block, from) + j;")
+        if kind not in ("in", "out"):
+            return f"{kind}{k} + r * BLOCK"
+        self.first(f"const long {kind}{k}_row = p.{kind}[{k}].row;")
+        return f"{kind}{k} + r * {kind}{k}_row"
+
+    # --- storing ---------------------------------------------------------------------------------
 
     def store(self, v: Value) -> None:
         """Put a vector wherever it is wanted."""
         of = self.of
-        if v in of.outputs:
-            at = self._stream("out", of.outputs.index(v), v)
+        here = of.at.get(v) == (self.phase, self.stage)
+        if v in of.outputs and (here or v not in of.at):
+            at = self._place("out", of.outputs.index(v))
             self.line(f"write<Full>({at}, {self.value(v)}, mask);")
         if v in of.buffers:
-            self.line(f"store({self._own('buffer', of.buffers.index(v), v)}, {self.value(v)});")
-        for k, new in enumerate(of.schedule.next):
-            if new is v:
-                self.line(f"store({self._own('now', k, v)}, {self.value(v)});")
-        for s in of.partials:
-            if s.args[0] is v and v in of.stage:
-                self.partial(s)
-        self.total(v)
+            self.line(f"store({self._place('buffer', of.buffers.index(v))}, {self.value(v)});")
+        if v in of.chunks and v not in of.inputs and (here or v not in of.at):
+            self.line(f"store({self._place('chunk', of.chunks.index(v))}, {self.value(v)});")
+        if self.phase == "loop":
+            for k, new in enumerate(of.schedule.next):
+                if new is v:
+                    self.line(f"store({self._place('now', k)}, {self.value(v)});")
+        if here:
+            for s in of.partials:
+                if s.args[0] is v and of.at[s] == (self.phase, self.stage + 1):
+                    self.partial(s)
+        if here or v not in of.at:
+            self._total(v)
+
+    def store_scalar(self, v: Value) -> None:
+        """Put what is one number a row wherever it is wanted."""
+        of = self.of
+        if v in of.scalars:
+            k = of.scalars.index(v)
+            self.line(f"p.scalar[{k}][r] = {self.value(v)}[0];")
+        if v in of.outputs:
+            self.line(f"*({self._number('out', of.outputs.index(v))}) = {self.value(v)}[0];")
+        self._total(v)
 
     def partial(self, s: Value) -> None:
         """Add a vector to what is to be its sum over units."""
@@ -395,19 +381,24 @@ class _Body:
         at = f"partial{k} + r * LANES"
         self.line(f"store({at}, load({at}) + within<Full>({self.value(s.args[0])}, mask));")
 
-    def total(self, v: Value) -> None:
+    def _total(self, v: Value) -> None:
         """Add a value to what is its sum over rows and steps."""
-        for k, total in enumerate(self.of.totals):
-            if total is v:
-                self.before.append(f"V total{k} = {{}};")
-                self.line(f"total{k} += {self.value(v)};")
-                if self.size is None:
-                    self.behind.append(f"p.total[{k}][0] += total{k}[0];")
-                else:
-                    at = f"p.total[{k}] + at"
-                    self.behind.append(f"store({at}, load({at}) + total{k});")
+        if v not in self.of.totals:
+            return
+        k = self.of.totals.index(v)
+        self.before.append(f"V total{k} = {{}};")
+        self.line(f"total{k} += {self.value(v)};")
+        if self.size is None:
+            self.behind.append(f"p.total[{k}][0] += total{k}[0];")
+        else:
+            at = f"p.total[{k}] + at"
+            self.behind.append(f"store({at}, load({at}) + total{k});")
 
 
-def _unspread(v: Value) -> Value:
-    """A value that is the same in every step as it is passed: a repeated scalar as the scalar."""
-    return v.args[0] if v.op == "spread" else v
+def _title(phase: str, i: int) -> str:
+    where = {"ahead": "Ahead of the loop", "loop": "A step", "behind": "Behind the loop"}[phase]
+    return f"{where}, stage {i}"
+
+
+def _table(name: str, numbers: Iterable[int]) -> str:
+    return f"constexpr int {name}[] = {{{', '.join(map(str, chain(numbers, (-1,))))}}};"

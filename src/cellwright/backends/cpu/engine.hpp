@@ -1,13 +1,17 @@
 // The CPU engine: one loop over time for every cell, forward and backward.
 //
 // A generated file defines the counts and tables that this file reads, includes it, and then
-// defines `step`, what one thread does in one step. Letters: n rows (sequences that are not over),
-// k columns of a matrix, u units. A block is BLOCK units; matrices are packed in panels of a block.
+// defines `ahead`, `loop` and `behind`: what one thread does for many steps before the loop comes to
+// them, for one step, and for many steps when it has passed them. Time runs in chunks: their steps
+// ahead, then one by one, then behind, so that what passes from phase to phase stays in a cache.
+//
+// Letters: n rows, a row being a sequence at one step; k columns of a matrix; r a group, the rows
+// that one thread works on, or several together. A block is BLOCK units.
 
 #include <omp.h>
 
 #include "functions.hpp"
-#include "matrix.hpp"
+#include "rows.hpp"
 
 namespace {
 
@@ -21,8 +25,7 @@ struct alignas(64) Barrier {
 
 extern "C" int sched_yield(void);
 
-static void meet(Barrier* barrier, int threads) {
-    if (threads == 1) return;
+static void wait_at(Barrier* barrier, int threads) {
     const int round = __atomic_load_n(&barrier->round, __ATOMIC_RELAXED);
     if (__atomic_add_fetch(&barrier->waiting, 1, __ATOMIC_ACQ_REL) == threads) {
         __atomic_store_n(&barrier->waiting, 0, __ATOMIC_RELAXED);
@@ -37,246 +40,403 @@ static void meet(Barrier* barrier, int threads) {
     }
 }
 
-// --- the loop over time -------------------------------------------------------------------------
-
-struct Stream {
-    REAL* at;
-    long stride;
-};
-
-// What one thread has to do with one step: some rows, and of each size some blocks of units.
+// What a thread works on: some rows, and of each size some blocks of units.
 struct Part {
-    long n;                        // rows
-    Stream in[INPUTS + 1];         // at the first row of this step
-    Stream out[OUTPUTS + 1];
-    REAL* old[STATES + 1];         // states as read, (n, padded)
-    REAL* now[STATES + 1];         // states as set
-    REAL* buffer[BUFFERS + 1];     // what later stages read, (n, padded)
-    REAL* scalar[SCALARS + 1];     // (n,)
-    REAL* partial[PARTIALS + 1];   // (n, LANES): sums over units, not yet added up
-    REAL* total[TOTALS + 1];       // sums over rows and steps, (padded,)
-    const REAL* vector[VECTORS + 1];
-    REAL number[NUMBERS + 1];
-    const REAL* panels[MATRICES + 1];
-    REAL* scratch;                 // (products, CHUNK, BLOCK)
-    long size[SIZES + 1], padded[SIZES + 1], first[SIZES + 1], last[SIZES + 1];
-    Barrier* barrier;
-    int sharing;                   // threads at the barrier
-};
-
-static void step(Part& part);
-
-INLINE long whole(long n) { return (n + BLOCK - 1) / BLOCK * BLOCK; }
-
-// What a call is given, as 64-bit integers in this order; pointers are integers too.
-struct Call {
-    const int64_t* next;
-    int64_t integer() { return *next++; }
-    template <class T> T* pointer() { return (T*)(uintptr_t)*next++; }
-};
-
-struct Given {
-    long steps, batch, groups, sharing;
-    bool reverse;
-    const int64_t* counts;         // rows by step
-    const uint8_t* resets;         // by row of all steps, or null
-    long size[SIZES + 1];
+    long n;
     Stream in[INPUTS + 1], out[OUTPUTS + 1];
-    const REAL* initial[STATES + 1];
-    REAL* final[STATES + 1];
+    Stream old[STATES + 1], now[STATES + 1];    // states as read and as set
+    Stream buffer[BUFFERS + 1];                 // what later stages of a step read
+    Stream chunk[CHUNKS + 1];                   // what other phases read
+    REAL* scalar[SCALARS + 1];                  // a number a row
+    REAL* partial[PARTIALS + 1];                // (n, LANES): sums over units, not yet added up
+    REAL* total[TOTALS + 1];                    // sums over rows and steps
     const REAL* vector[VECTORS + 1];
     REAL number[NUMBERS + 1];
-    const REAL* matrix[MATRICES + 1];
-    long by_row[MATRICES + 1], by_column[MATRICES + 1];
-    REAL* total[TOTALS + 1];       // (groups, n)
+    const REAL* panels[PANELS + 1];
+    REAL* scratch;                              // (products, SLICE, BLOCK)
+    long size[SIZES + 1], first[SIZES + 1], last[SIZES + 1];
+    bool mirrored;                              // blocks from the last to the first
+    Barrier* barrier;
+    int share, sharing;                         // of the threads at the barrier
 };
+
+static void meet(Part& p) {
+    if (p.sharing > 1) wait_at(p.barrier, p.sharing);
+}
+
+static void ahead(Part& p);
+static void loop(Part& p);
+static void behind(Part& p);
+
+INLINE long least(long a, long b) { return a < b ? a : b; }
+INLINE long blocks_of(long n) { return (n + BLOCK - 1) / BLOCK; }
+
+INLINE bool is_full(const Part& p, int size, long block) {
+    return (block + 1) * BLOCK <= p.size[size];
+}
+
+// The blocks of a part, some rows at a time.
+template <class Each> static inline void each_block(const Part& p, int size, Each each) {
+    const long first = p.first[size], last = p.last[size];
+    for (long i = first; i < last; i++) {
+        const long block = p.mirrored ? first + last - 1 - i : i;
+        for (long from = 0; from < p.n; from += SLICE) each(block, from, least(SLICE, p.n - from));
+    }
+}
+
+// --- memory -------------------------------------------------------------------------------------
 
 // Memory for a call, handed out in order; the first pass only counts.
 struct Arena {
     char* memory;
     size_t used;
-    REAL* take(long n) {
-        REAL* p = memory ? (REAL*)(memory + used) : 0;
-        used += (n * sizeof(REAL) + 63) / 64 * 64;
+    template <class T> T* take(long n) {
+        T* p = memory ? (T*)(memory + used) : 0;
+        used += (n * sizeof(T) + 63) / 64 * 64;
         return p;
+    }
+    Stream stream(long rows, long n) {
+        return {take<REAL>(rows * blocks_of(n) * BLOCK), BLOCK, rows * BLOCK};
     }
 };
 
-INLINE long unit_count(const Given& g, int size) { return size < 0 ? 1 : whole(g.size[size]); }
+// A group: its part of a step, and of a chunk; copies of the streams that do not lie evenly.
+struct Work {
+    Part step, chunk;
+    Stream in_copy[INPUTS + 1], out_copy[OUTPUTS + 1];
+    long n;     // rows at work, whose states are in `step`
+    long rows;  // of the chunk
+};
 
-static void lay_out(const Given& g, Arena& arena, Part& p, long rows) {
-    for (int i = 0; i < STATES; i++) {
-        p.old[i] = arena.take(rows * whole(g.size[STATE_SIZE[i]]));
-        p.now[i] = arena.take(rows * whole(g.size[STATE_SIZE[i]]));
-    }
-    for (int i = 0; i < BUFFERS; i++) p.buffer[i] = arena.take(rows * whole(g.size[BUFFER_SIZE[i]]));
-    for (int i = 0; i < SCALARS; i++) p.scalar[i] = arena.take(rows);
-    for (int i = 0; i < PARTIALS; i++) p.partial[i] = arena.take(rows * LANES);
-    for (int i = 0; i < TOTALS; i++) p.total[i] = arena.take(unit_count(g, TOTAL_SIZE[i]));
+// How many steps a chunk has: what its rows keep is to stay in a cache, and there have to be rows
+// enough for products to be worth their panels.
+static long chunk_steps(const Given& g) {
+    long wide = 0;
+    for (int i = 0; i < CHUNKS; i++) wide += blocks_of(g.size[CHUNK_SIZE[i]]) * BLOCK;
+    const long fitting = 393216 / ((wide + 1) * (long)sizeof(REAL));
+    const long rows = fitting < 192 ? 192 : fitting > 1024 ? 1024 : fitting;
+    const long a_step = (g.batch + g.groups - 1) / g.groups;
+    const long most = (rows + a_step - 1) / a_step;
+    const long chunks = (g.steps + most - 1) / most;
+    return chunks ? (g.steps + chunks - 1) / chunks : 1;
 }
 
-// The rows of group `r` among the first n: every groups-th, so that short sequences are shared out.
-INLINE long rows_of(const Given& g, long r, long n) { return n > r ? (n - r - 1) / g.groups + 1 : 0; }
-
-static void copy_states(const Given& g, Part& p, long r, long from, long to, bool in) {
+static void lay_out(const Given& g, Arena& arena, Work& w, long rows, long chunk_rows) {
+    Part& p = w.step;
     for (int i = 0; i < STATES; i++) {
-        const long n = g.size[STATE_SIZE[i]], padded = whole(n);
+        p.old[i] = arena.stream(rows, g.size[STATE_SIZE[i]]);
+        p.now[i] = arena.stream(rows, g.size[STATE_SIZE[i]]);
+    }
+    for (int i = 0; i < BUFFERS; i++) p.buffer[i] = arena.stream(rows, g.size[BUFFER_SIZE[i]]);
+    for (int i = 0; i < PARTIALS; i++) p.partial[i] = arena.take<REAL>(chunk_rows * LANES);
+    for (int i = 0; i < TOTALS; i++)
+        p.total[i] = arena.take<REAL>(blocks_of(units(g, TOTAL_SIZE[i])) * BLOCK);
+    w.chunk = p;
+    for (int i = 0; i < SCALARS; i++) w.chunk.scalar[i] = arena.take<REAL>(chunk_rows);
+    for (int i = 0; i < CHUNKS; i++)
+        w.chunk.chunk[i] = arena.stream(chunk_rows, g.size[CHUNK_SIZE[i]]);
+    for (int i = 0; i < INPUTS; i++) {
+        w.in_copy[i] = Stream{};
+        for (int j = 0; j < CHUNKS; j++)
+            if (COPY_OF[j] == i) w.in_copy[i] = w.chunk.chunk[j];
+        if (!is_even(g) && !w.in_copy[i].row)
+            w.in_copy[i] = arena.stream(chunk_rows, units(g, INPUT_SIZE[i]));
+    }
+    for (int i = 0; i < OUTPUTS; i++)
+        w.out_copy[i] =
+            is_even(g) ? Stream{} : arena.stream(chunk_rows, units(g, OUTPUT_SIZE[i]));
+}
+
+// --- rows that come and go ----------------------------------------------------------------------
+
+static void copy_states(const Given& g, const Rows& rows, Work& w, long r, long from, long to, bool in) {
+    for (int i = 0; i < STATES; i++) {
+        const long n = g.size[STATE_SIZE[i]];
         for (long row = from; row < to; row++) {
-            const long at = (r + row * g.groups) * n;
-            if (in) memcpy(p.old[i] + row * padded, g.initial[i] + at, n * sizeof(REAL));
-            else memcpy(g.final[i] + at, p.old[i] + row * padded, n * sizeof(REAL));
+            const long at = rows.sequence(r, row) * n;
+            if (in) copy_row<true>(w.step.old[i], row, (REAL*)g.initial[i] + at, n);
+            else copy_row<false>(w.step.old[i], row, g.final[i] + at, n);
         }
     }
 }
 
-static void reset_states(const Given& g, REAL* const* states, long r, long n, long offset) {
+static void reset_states(const Given& g, const Rows& rows, const Stream* states, long r, long n, long t) {
     for (long row = 0; row < n; row++)
-        if (g.resets[offset + r + row * g.groups])
-            for (int i = 0; i < STATES; i++) {
-                const long padded = whole(g.size[STATE_SIZE[i]]);
-                memset(states[i] + row * padded, 0, padded * sizeof(REAL));
-            }
+        if (g.resets[t * g.batch + rows.sequence(r, row)])
+            for (int i = 0; i < STATES; i++)
+                for (long b = 0; b < blocks_of(g.size[STATE_SIZE[i]]); b++)
+                    memset(place(states[i], b, row), 0, BLOCK * sizeof(REAL));
 }
 
-// All steps for the rows of group `r`; `share` of `p.sharing` threads that do so together.
-static void run_rows(const Given& g, Part p, long r, int share) {
-    for (int i = 0; i < SIZES; i++) {
-        const long blocks = whole(g.size[i]) / BLOCK;
-        p.size[i] = g.size[i];
-        p.padded[i] = whole(g.size[i]);
-        p.first[i] = blocks * share / p.sharing;
-        p.last[i] = blocks * (share + 1) / p.sharing;
+// States as this step reads them.
+static void copy_previous(const Given& g, const Rows& rows, Work& w, long r, long n, long t) {
+    for (int i = 0; i < PREVIOUS; i++) {
+        if (!g.previous[i].at) continue;
+        const int state = PREVIOUS_STATE[i];
+        for (long row = 0; row < n; row++)
+            copy_row<false>(w.step.old[state], row,
+                            place(g.previous[i], 0, t * g.batch + rows.sequence(r, row)),
+                            g.size[STATE_SIZE[state]]);
     }
-    for (int i = 0; i < INPUTS; i++) p.in[i].stride = g.in[i].stride * g.groups;
-    for (int i = 0; i < OUTPUTS; i++) p.out[i].stride = g.out[i].stride * g.groups;
-    const bool first = share == 0;
-    long offset = 0, n = 0;
-    if (g.reverse)
-        for (long t = 0; t < g.steps; t++) offset += g.counts[t];
-    for (long s = 0; s < g.steps; s++) {
-        const long count = g.counts[g.reverse ? g.steps - 1 - s : s], here = rows_of(g, r, count);
-        if (g.reverse) offset -= count;
-        const bool cut = g.resets && !g.reverse;
-        if (first && here > n) copy_states(g, p, r, n, here, true);
-        if (first && here < n) copy_states(g, p, r, here, n, false);
-        if (first && cut) reset_states(g, p.old, r, here, offset);
-        if (here > n || cut) meet(p.barrier, p.sharing);
-        p.n = n = here;
-        if (n) {
-            for (int i = 0; i < INPUTS; i++)
-                p.in[i].at = g.in[i].at + (offset + r) * g.in[i].stride;
+}
+
+// Between a stream and its copy, for the steps of a chunk.
+template <bool In>
+static void copy_stream(const Given& g, const Rows& rows, const Stream& copy, const Stream& stream,
+                        long n, long r, long start, long end) {
+    for (long t = start, at = 0; t < end; t++)
+        for (long row = 0; row < rows.of(r, t); row++, at++)
+            copy_row<In>(copy, at, place(stream, 0, t * g.batch + rows.sequence(r, row)), n);
+}
+
+// Zeros where sequences of the group are over.
+static void clear_ends(const Given& g, long r) {
+    for (long b = r; g.lengths && b < g.batch; b += g.groups)
+        for (long t = g.lengths[b]; t < g.steps; t++) {
             for (int i = 0; i < OUTPUTS; i++)
-                p.out[i].at = g.out[i].at + (offset + r) * g.out[i].stride;
-            step(p);
-            if (g.resets && g.reverse) {
-                if (first) reset_states(g, p.now, r, n, offset);
-                meet(p.barrier, p.sharing);
-            }
-            for (int i = 0; i < STATES; i++) {
-                REAL* last = p.old[i];
-                p.old[i] = p.now[i];
-                p.now[i] = last;
-            }
+                memset(place(g.out[i], 0, t * g.batch + b), 0,
+                       units(g, OUTPUT_SIZE[i]) * sizeof(REAL));
+            for (int i = 0; i < PREVIOUS; i++)
+                if (g.previous[i].at)
+                    memset(place(g.previous[i], 0, t * g.batch + b), 0,
+                           g.size[STATE_SIZE[PREVIOUS_STATE[i]]] * sizeof(REAL));
         }
-        if (!g.reverse) offset += count;
+}
+
+// --- the loop over time -------------------------------------------------------------------------
+
+// What a step of the chunk sees of it, from a row of the chunk on.
+static void look(Part& step, const Part& chunk, long row) {
+    for (int i = 0; i < INPUTS; i++) step.in[i].at = place(chunk.in[i], 0, row);
+    for (int i = 0; i < OUTPUTS; i++) step.out[i].at = place(chunk.out[i], 0, row);
+    for (int i = 0; i < CHUNKS; i++) step.chunk[i].at = place(chunk.chunk[i], 0, row);
+    for (int i = 0; i < SCALARS; i++) step.scalar[i] = chunk.scalar[i] + row;
+}
+
+static void run_step(const Given& g, const Rows& rows, Work& w, long r, long t, long at) {
+    Part& p = w.step;
+    const long here = rows.of(r, t);
+    const bool first = p.share == 0, cut = g.resets && !g.reverse, joining = here > w.n;
+    if (first && joining) copy_states(g, rows, w, r, w.n, here, true);
+    if (first && here < w.n) copy_states(g, rows, w, r, here, w.n, false);
+    if (first && cut) reset_states(g, rows, p.old, r, here, t);
+    p.n = w.n = here;
+    if (!here) return;
+    if (first) copy_previous(g, rows, w, r, here, t);
+    if (joining || cut) meet(p);
+    look(p, w.chunk, at);
+    p.mirrored = t & 1;  // what was used last in the step before is what a cache still has
+    loop(p);
+    if (g.resets && g.reverse) {
+        if (first) reset_states(g, rows, p.now, r, here, t);
+        meet(p);
     }
-    if (!first) return;
-    copy_states(g, p, r, 0, n, false);
-    for (int i = 0; i < TOTALS; i++) {
-        const long units = TOTAL_SIZE[i] < 0 ? 1 : g.size[TOTAL_SIZE[i]];
-        memcpy(g.total[i] + r * units, p.total[i], units * sizeof(REAL));
+    for (int i = 0; i < STATES; i++) {
+        const Stream last = p.old[i];
+        p.old[i] = p.now[i];
+        p.now[i] = last;
     }
 }
 
-static Given given(Call call) {
-    Given g;
-    g.steps = call.integer();
-    g.batch = call.integer();
-    g.groups = call.integer();
-    g.sharing = call.integer();
-    g.reverse = call.integer();
-    g.counts = call.pointer<const int64_t>();
-    g.resets = call.pointer<const uint8_t>();
-    for (int i = 0; i < SIZES; i++) g.size[i] = call.integer();
-    for (int i = 0; i < INPUTS; i++) g.in[i] = {call.pointer<REAL>(), (long)call.integer()};
-    for (int i = 0; i < OUTPUTS; i++) g.out[i] = {call.pointer<REAL>(), (long)call.integer()};
-    for (int i = 0; i < STATES; i++) {
-        g.initial[i] = call.pointer<const REAL>();
-        g.final[i] = call.pointer<REAL>();
+// The steps from `start` to `end` for group r.
+static void run_chunk(const Given& g, const Rows& rows, Work& w, long r, long start, long end) {
+    Part& p = w.chunk;
+    w.rows = 0;
+    for (long t = start; t < end; t++) w.rows += rows.of(r, t);
+    p.n = w.rows;
+    for (int i = 0; i < INPUTS; i++) {
+        const Stream& s = g.in[i];
+        p.in[i] = w.in_copy[i].row
+                      ? w.in_copy[i]
+                      : Stream{place(s, 0, start * g.batch + r), s.row * g.groups, BLOCK};
+        if (w.in_copy[i].row && p.share == 0)
+            copy_stream<true>(g, rows, p.in[i], s, units(g, INPUT_SIZE[i]), r, start, end);
     }
-    for (int i = 0; i < VECTORS; i++) g.vector[i] = call.pointer<const REAL>();
-    for (int i = 0; i < NUMBERS; i++) g.number[i] = *call.pointer<const REAL>();
-    for (int i = 0; i < MATRICES; i++) {
-        g.matrix[i] = call.pointer<const REAL>();
-        g.by_row[i] = call.integer();
-        g.by_column[i] = call.integer();
+    for (int i = 0; i < OUTPUTS; i++) {
+        const Stream& s = g.out[i];
+        p.out[i] = w.out_copy[i].row
+                       ? w.out_copy[i]
+                       : Stream{place(s, 0, start * g.batch + r), s.row * g.groups, BLOCK};
     }
-    for (int i = 0; i < TOTALS; i++) g.total[i] = call.pointer<REAL>();
-    return g;
+    for (int i = 0; i < INPUTS; i++) w.step.in[i] = p.in[i];
+    for (int i = 0; i < OUTPUTS; i++) w.step.out[i] = p.out[i];
+    for (int i = 0; i < CHUNKS; i++) w.step.chunk[i] = p.chunk[i];
+    meet(p);
+    ahead(p);
+    long at = g.reverse ? w.rows : 0;
+    for (long s = 0; s < end - start; s++) {
+        const long t = g.reverse ? end - 1 - s : start + s;
+        if (g.reverse) at -= rows.of(r, t);
+        run_step(g, rows, w, r, t, at);
+        if (!g.reverse) at += rows.of(r, t);
+    }
+    behind(p);
+    for (int i = 0; i < OUTPUTS; i++)
+        if (w.out_copy[i].row && p.share == 0)
+            copy_stream<false>(g, rows, p.out[i], g.out[i], units(g, OUTPUT_SIZE[i]), r, start, end);
+}
+
+// Outer products, summed over the rows of all groups: a thread has some blocks of the left side.
+template <bool First>
+static void add_outer(const Given& g, const Work* work, Term* terms, int o, long left) {
+    const int a = OUTER_LEFT[o], b = OUTER_RIGHT[o];
+    const long n = g.size[CHUNK_SIZE[a]] - left * BLOCK, columns = g.size[CHUNK_SIZE[b]];
+    REAL* const out = g.matrix_sum[OUTER_SUM[o]] + left * BLOCK * columns;
+    for (long right = 0; right * BLOCK < columns; right++) {
+        for (long r = 0; r < g.groups; r++) {
+            const Work& w = work[r * g.sharing];
+            terms[r] = {place(w.chunk.chunk[a], left, 0), BLOCK, 0,
+                        place(w.chunk.chunk[b], right, 0), BLOCK, w.rows};
+        }
+        const long wide = columns - right * BLOCK, high = least(BLOCK, n);
+        REAL* const to = out + right * BLOCK;
+        if (wide >= BLOCK) sum_products<First, true>(to, columns, high, BLOCK, terms, (int)g.groups);
+        else sum_products<First, false>(to, columns, high, wide, terms, (int)g.groups);
+    }
+}
+
+static void add_outers(const Given& g, const Work* work, Term* terms, bool first, long me, long team) {
+    long blocks = 0, block = 0;
+    for (int o = 0; o < OUTERS; o++) blocks += blocks_of(g.size[CHUNK_SIZE[OUTER_LEFT[o]]]);
+    for (int o = 0; o < OUTERS; o++) {
+        const bool begins = first && (o == 0 || OUTER_SUM[o] != OUTER_SUM[o - 1]);
+        for (long i = 0; i < blocks_of(g.size[CHUNK_SIZE[OUTER_LEFT[o]]]); i++, block++) {
+            if (block * team / blocks != me) continue;
+            if (begins) add_outer<true>(g, work, terms, o, i);
+            else add_outer<false>(g, work, terms, o, i);
+        }
+    }
+}
+
+// Gives a thread its share of the units.
+static void share_out(const Given& g, Part& p, int share, int sharing) {
+    p.share = share;
+    p.sharing = sharing;
+    for (int i = 0; i < SIZES; i++) {
+        const long blocks = blocks_of(g.size[i]);
+        p.size[i] = g.size[i];
+        p.first[i] = blocks * share / sharing;
+        p.last[i] = blocks * (share + 1) / sharing;
+    }
+}
+
+// What a call has memory for.
+struct Room {
+    Barrier* barriers;
+    Rows rows;
+    Term* terms;  // (threads, groups)
+    REAL* vectors[VECTORS + 1];
+    REAL* panels[PANELS + 1];
+    Work* work;   // (groups, sharing)
+};
+
+// What one thread of a team does in a call.
+static void run_thread(const Given& g, const Room& m, long steps, long me, long team) {
+    for (int i = 0; i < PANELS; i++) {
+        const long n = g.size[PANEL_ROWS[i]], k = g.size[PANEL_COLUMNS[i]];
+        for (long b = me; b < blocks_of(n); b += team)
+            pack(m.panels[i], g.matrix[i], g.by_row[i], g.by_column[i], n, k, b);
+    }
+    // A team may be smaller than asked for, and then nobody may wait for who is not there.
+    const bool whole = team == g.groups * g.sharing;
+    const long sharing = whole ? g.sharing : 1, share = me % sharing, next = team / sharing;
+    const auto each_group = [&](auto each) {
+        for (long r = me / sharing; r < g.groups; r += next) each(r, m.work[r * g.sharing + share]);
+    };
+    each_group([&](long r, Work& w) {
+        share_out(g, w.step, (int)share, (int)sharing);
+        share_out(g, w.chunk, (int)share, (int)sharing);
+        if (share == 0) clear_ends(g, r);
+    });
+#pragma omp barrier
+    for (long i = 0; i * steps < g.steps; i++) {
+        const long last = (g.steps - 1) / steps, start = (g.reverse ? last - i : i) * steps;
+        each_group([&](long r, Work& w) {
+            run_chunk(g, m.rows, w, r, start, least(start + steps, g.steps));
+        });
+        if (!OUTERS) continue;
+#pragma omp barrier
+        add_outers(g, m.work, m.terms + me * g.groups, i == 0, me, team);
+#pragma omp barrier
+    }
+    each_group([&](long r, Work& w) {
+        if (share == 0) copy_states(g, m.rows, w, r, 0, w.n, false);
+    });
+}
+
+static void finish(const Given& g, const Rows& rows, const Work* work) {
+    for (int i = 0; i < OUTERS && !g.steps; i++)
+        memset(g.matrix_sum[OUTER_SUM[i]], 0,
+               g.size[CHUNK_SIZE[OUTER_LEFT[i]]] * g.size[CHUNK_SIZE[OUTER_RIGHT[i]]] * sizeof(REAL));
+    for (long i = g.steps ? rows.counts[0] : 0; i < g.batch; i++)  // sequences of no steps
+        for (int s = 0; s < STATES; s++) {
+            const long n = g.size[STATE_SIZE[s]], at = (rows.order ? rows.order[i] : i) * n;
+            memcpy(g.final[s] + at, g.initial[s] + at, n * sizeof(REAL));
+        }
+    for (int i = 0; i < TOTALS; i++)
+        for (long u = 0; u < units(g, TOTAL_SIZE[i]); u++) {
+            REAL sum = 0;
+            for (long r = 0; r < g.groups; r++) sum += work[r * g.sharing].step.total[i][u];
+            g.total[i][u] = sum;
+        }
+}
+
+static Room room(const Given& g, Arena& arena, long steps) {
+    const long threads = g.groups * g.sharing, rows = (g.batch + g.groups - 1) / g.groups;
+    Room m;
+    m.barriers = arena.take<Barrier>(g.groups);
+    m.rows.groups = g.groups;
+    m.rows.counts = arena.take<long>(g.steps);
+    m.rows.order = g.lengths ? arena.take<long>(g.batch + g.steps + 1) : 0;
+    m.terms = arena.take<Term>(threads * g.groups);
+    for (int i = 0; i < VECTORS; i++) m.vectors[i] = arena.stream(1, g.size[VECTOR_SIZE[i]]).at;
+    for (int i = 0; i < PANELS; i++)
+        m.panels[i] = arena.stream(g.size[PANEL_COLUMNS[i]], g.size[PANEL_ROWS[i]]).at;
+    m.work = arena.take<Work>(threads);
+    for (long r = 0; r < g.groups; r++) {
+        Work w;
+        memset(&w, 0, sizeof(w));
+        Part& p = w.step;
+        for (int i = 0; i < VECTORS; i++) p.vector[i] = m.vectors[i];
+        for (int i = 0; i < NUMBERS; i++) p.number[i] = g.number[i];
+        for (int i = 0; i < PANELS; i++) p.panels[i] = m.panels[i];
+        p.barrier = m.barriers + r;
+        lay_out(g, arena, w, rows, rows * steps);
+        for (long s = 0; s < g.sharing; s++) {
+            w.step.scratch = w.chunk.scratch = arena.take<REAL>(PRODUCTS * SLICE * BLOCK);
+            if (arena.memory) m.work[r * g.sharing + s] = w;
+        }
+    }
+    return m;
+}
+
+static void begin(const Given& g, Room& m) {
+    memset(m.barriers, 0, g.groups * sizeof(Barrier));
+    sort_rows(g, m.rows);
+    for (int i = 0; i < VECTORS; i++) {
+        const long n = g.size[VECTOR_SIZE[i]];
+        copy_row<true>({m.vectors[i], BLOCK, BLOCK}, 0, (REAL*)g.vector[i], n);
+    }
+    for (long r = 0; r < g.groups; r++)
+        for (int i = 0; i < TOTALS; i++)
+            memset(m.work[r * g.sharing].step.total[i], 0,
+                   blocks_of(units(g, TOTAL_SIZE[i])) * BLOCK * sizeof(REAL));
 }
 
 static int run_all(const int64_t* call) {
     const Given g = given({call});
-    const long threads = g.groups * g.sharing, rows = (g.batch + g.groups - 1) / g.groups;
-    Part all;
-    Part* parts = (Part*)malloc(threads * sizeof(Part));
-    Barrier* barriers = (Barrier*)aligned_alloc(64, g.groups * sizeof(Barrier));
-    if (!parts || !barriers) return 1;
-    memset(barriers, 0, g.groups * sizeof(Barrier));
+    const long threads = g.groups * g.sharing, steps = chunk_steps(g);
     Arena arena = {0, 0};
-    for (int pass = 0; pass < 2; pass++) {
-        for (int i = 0; i < VECTORS; i++) all.vector[i] = arena.take(whole(g.size[VECTOR_SIZE[i]]));
-        for (int i = 0; i < MATRICES; i++)
-            all.panels[i] = arena.take(whole(g.size[MATRIX_ROWS[i]]) * g.size[MATRIX_COLUMNS[i]]);
-        for (long r = 0; r < g.groups; r++) {
-            Part& p = parts[r * g.sharing] = all;
-            lay_out(g, arena, p, rows);
-            p.barrier = barriers + r;
-            p.sharing = (int)g.sharing;
-            for (long s = 0; s < g.sharing; s++) {
-                parts[r * g.sharing + s] = p;
-                parts[r * g.sharing + s].scratch = arena.take(PRODUCTS * CHUNK * BLOCK);
-            }
-        }
-        if (pass) break;
-        arena.memory = (char*)aligned_alloc(64, arena.used + 64);
-        if (!arena.memory) return 1;
-        memset(arena.memory, 0, arena.used);
-        arena.used = 0;
-    }
-    for (int i = 0; i < VECTORS; i++)
-        memcpy((REAL*)all.vector[i], g.vector[i], g.size[VECTOR_SIZE[i]] * sizeof(REAL));
-    for (long i = 0; i < threads; i++)
-        for (int j = 0; j < NUMBERS; j++) parts[i].number[j] = g.number[j];
-    // Sequences of no steps keep their states.
-    for (int i = 0; i < STATES; i++) {
-        const long n = g.size[STATE_SIZE[i]], from = g.steps ? g.counts[0] : 0;
-        memcpy(g.final[i] + from * n, g.initial[i] + from * n, (g.batch - from) * n * sizeof(REAL));
-    }
-    // A team may be smaller than asked for, and then nobody may wait for who is not there.
+    room(g, arena, steps);
+    arena.memory = (char*)aligned_alloc(64, arena.used + 64);
+    if (!arena.memory) return 1;
+    arena.used = 0;
+    Room m = room(g, arena, steps);
+    begin(g, m);
 #pragma omp parallel num_threads((int)threads) if (threads > 1)
-    {
-        const long me = omp_get_thread_num(), team = omp_get_num_threads();
-        for (int i = 0; i < MATRICES; i++) {
-            const long n = g.size[MATRIX_ROWS[i]], blocks = whole(n) / BLOCK;
-            for (long b = me; b < blocks; b += team)
-                pack((REAL*)all.panels[i], g.matrix[i], g.by_row[i], g.by_column[i], n,
-                     g.size[MATRIX_COLUMNS[i]], b);
-        }
-#pragma omp barrier
-        if (team == threads) {
-            run_rows(g, parts[me], me / g.sharing, (int)(me % g.sharing));
-        } else {
-            for (long r = me; r < g.groups; r += team) {
-                Part alone = parts[r * g.sharing];
-                alone.sharing = 1;
-                run_rows(g, alone, r, 0);
-            }
-        }
-    }
+    run_thread(g, m, steps, omp_get_thread_num(), omp_get_num_threads());
+    finish(g, m.rows, m.work);
     free(arena.memory);
-    free(barriers);
-    free(parts);
     return 0;
 }
 

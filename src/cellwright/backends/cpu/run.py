@@ -1,33 +1,36 @@
-"""Running a Program on the engine: what is hoisted goes through torch, the loop through C++."""
+"""Running a Program on the engine: one call into C++ for a whole sequence."""
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import prod
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from cellwright.backends.cpu.build import BuildError, compiler, load, source
-from cellwright.backends.cpu.emit import Emitted, emit
-from cellwright.backends.reference import Env, Result, rows, scalar
-from cellwright.backends.steps import Steps
-from cellwright.program.ops import TABLE, Value, topological
+from cellwright.backends.cpu.build import BuildError, Entry, compiler, load
+from cellwright.backends.cpu.emit import emit
+from cellwright.backends.cpu.layout import Layout, layout
+from cellwright.backends.reference import Env, Evaluation, Result, scalar
+from cellwright.program.ops import LEAVES, Value, topological
 from cellwright.program.program import Program
-from cellwright.schedule.stages import Schedule, terms
 
 __all__ = ["obstacle", "run"]
+
+HALF = (torch.bfloat16, torch.float16)
+"""What is computed in float32 and rounded at the end."""
 
 
 def obstacle(p: Program | None, device: torch.device, dtype: torch.dtype) -> str | None:
     """Why the engine cannot run a program (None: any program), and what to do about it."""
     if device.type != "cpu":
         return f"it runs on the CPU, not on {device}: move the layer and its input there"
-    if dtype not in (torch.float32, torch.float64):
+    if dtype not in (torch.float32, torch.float64, *HALF):
         return (
             f"it computes in float32 and float64, not in {dtype}: convert the layer and its input"
         )
@@ -40,7 +43,7 @@ def _unbuilt(p: Program | None, double: bool) -> str | None:
         if p is None:
             compiler()
         else:
-            load(emit(p).source, double)
+            _plan(p).entry(double)
     except BuildError as e:
         return str(e)
     return None
@@ -55,256 +58,221 @@ def run(
     lengths: Int[Tensor, " B"] | None = None,
     resets: Bool[Tensor, "T B"] | None = None,
     reverse: bool = False,
+    private: int = 0,
 ) -> Result:
-    """Run all steps; arguments and results as `reference.run`, which is the specification."""
-    plan = _plan(program)
-    s, made = plan.emitted.schedule, plan.emitted
-    T, B = inputs[0].shape[:2]
-    like = inputs[0]
-    steps = Steps.of(T, B, lengths, like.device)
-    sizes = program.sizes(x.shape for x in (*inputs, *states, *parameters))
-    env: Env = dict(zip((q.value for q in program.parameters), parameters, strict=True))
-    env |= {v: steps.flat(x) for v, x in zip(program.inputs, inputs, strict=True)}
-    for v in plan.leaves:
-        env[v] = torch.tensor(scalar(v, program, sizes), dtype=like.dtype)
-    _evaluate(s.once, env, sizes)
-    _evaluate(s.before, env, sizes)
+    """Run all steps; arguments and results as `reference.run`, which is the specification.
 
-    N = steps.N
-    outputs = {
-        v: like.new_empty(
-            *((T, B) if steps.index is None else (N,)), *([sizes[n] for n in v.shape] or [1])
-        )
-        for v in plan.outputs
-    }
-    env |= {v: x.view(N, x.shape[-1]) for v, x in outputs.items()}
-    env |= plan.memory(like, N, sizes)
-    groups, sharing = _team(plan, N, B, sizes)
-    final = [torch.empty_like(x, memory_format=torch.contiguous_format) for x in states]
-    totals = [like.new_empty(groups, *(sizes[n] for n in v.shape or ())) for v in plan.totals]
+    The last `private` streams out are for this engine only, as what is saved for a backward pass:
+    they may share memory with other streams out, and hold anything where a sequence is over.
+    """
+    like = inputs[0]
+    if like.dtype in HALF:
+        wide = ([x.float() for x in xs] for xs in (inputs, states, parameters))
+        found = run(program, *wide, lengths=lengths, resets=resets, reverse=reverse)
+        return Result(*([x.to(like.dtype) for x in xs] for xs in found))
+    plan = _plan(program)
+    made = plan.layout
+    T, B = like.shape[:2]
+    sizes = plan.sizes(inputs, states, parameters)
+    fixed = plan.fixed(parameters, sizes, like.dtype)
+    alias = private and resets is None and not (reverse and lengths is not None)
+    outputs, previous = plan.streams(like, T, B, sizes, states, private if alias else 0, reverse)
+    final = [like.new_empty(B, x.shape[-1]) for x in states]
+    sums = plan.sums(like, sizes)
+    groups, sharing = _team(made, T * B, B, sizes)
+
     call = _Call()
-    call.integers(len(steps.counts), B, groups, sharing, int(reverse))
-    call.tensor(torch.tensor(steps.counts))
-    if resets is None:
-        call.integers(0)
-    else:
-        call.tensor(steps.flat(resets.unsqueeze(-1)).contiguous())
+    call.integers(T, B, groups, sharing, int(reverse))
+    call.optional(None if lengths is None else lengths.to(torch.int64))
+    call.optional(resets)
     call.integers(*(sizes[n] for n in made.sizes))
-    for v in made.inputs:
-        call.stream(env[v])
+    for i in plan.inputs:
+        call.stream(inputs[i])
     for v in made.outputs:
-        call.stream(env[v])
+        call.stream(outputs[v])
+    for v in made.previous:
+        if v in previous:
+            call.integers(0, 0)
+        else:
+            call.stream(outputs[v])
     for x, y in zip(states, final, strict=True):
-        call.tensor(steps.sort(x).contiguous())
+        call.tensor(x)
         call.tensor(y)
     for v in (*made.vectors, *made.numbers):
-        call.tensor(env[v].contiguous())
-    for v in made.matrices:
-        call.tensor(env[v])
-        call.integers(*env[v].stride())
-    for x in totals:
-        call.tensor(x)
-    if load(made.source, like.dtype == torch.float64)(call.array()):
+        call.tensor(fixed[v])
+    for m in made.matrices:
+        call.matrix(fixed[m])
+    for v in (*made.totals, *made.matrix_sums):
+        call.tensor(sums[v])
+    if plan.entry(like.dtype == torch.float64)(call.address()):
         raise MemoryError("the CPU engine could not get the memory for its states and matrices")
-
-    _evaluate(s.after, env, sizes)
-    found = dict(zip((t.name for t in s.totals), (x.sum(0) for x in totals), strict=True))
-    found |= _sums(s, env, N, sizes)
-    return Result(
-        [
-            outputs[o] if o in outputs and steps.index is None else steps.padded(rows(env[o], N))
-            for o in s.outputs
-        ],
-        [steps.unsort(x) for x in final],
-        [found[t.name] for t in program.sums],
-    )
+    s = made.schedule
+    return Result([outputs[v] for v in s.outputs], final, [sums[v] for v in s.sums])
 
 
 class _Call:
-    """What the engine is given, in the order of `Given` in engine.hpp; keeps the memory alive."""
+    """What the engine is given, in the order of `Given` in rows.hpp; keeps the memory alive."""
 
     def __init__(self) -> None:
-        self._numbers: list[int] = []
+        self._numbers = array("q")
         self._held: list[Tensor] = []
 
     def integers(self, *numbers: int) -> None:
-        self._numbers += numbers
+        self._numbers.extend(numbers)
 
     def tensor(self, x: Tensor) -> None:
+        x = x.contiguous()
         self._held.append(x)
         self._numbers.append(x.data_ptr())
 
-    def stream(self, x: Tensor) -> None:
-        """A tensor `(N, n)` whose rows lie one after the other in memory, at any distance."""
-        if x.stride(1) != 1 and x.shape[1] > 1:
-            x = x.contiguous()
-        self.tensor(x)
-        self._numbers.append(x.stride(0))
+    def optional(self, x: Tensor | None) -> None:
+        if x is None:
+            self._numbers.append(0)
+        else:
+            self.tensor(x)
 
-    def array(self) -> ctypes.Array[ctypes.c_int64]:
-        return (ctypes.c_int64 * len(self._numbers))(*self._numbers)
+    def stream(self, x: Tensor) -> None:
+        """A tensor `(T, B, n)`."""
+        self.tensor(x)
+        self._numbers.append(x.shape[-1])
+
+    def matrix(self, x: Tensor) -> None:
+        self._held.append(x)
+        self._numbers.extend((x.data_ptr(), *x.stride()))
+
+    def address(self) -> int:
+        return self._numbers.buffer_info()[0]
 
 
 # --- what is known of a program -----------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Plan:
-    emitted: Emitted
-    leaves: tuple[Value, ...]
-    """Numbers, sizes and constants that torch or the engine is given."""
-    totals: tuple[Value, ...]
-    outputs: tuple[Value, ...]
-    """Kept values that are streams out: each has memory of its own."""
-    pools: tuple[tuple[str, tuple[Value, ...]], ...]
-    """Other kept values, by size, side by side, in the order in which GEMMs read them together."""
-
-    def memory(self, like: Tensor, N: int, sizes: dict[str, int]) -> Env:
-        """Room for what the loop keeps."""
-        found: Env = {}
-        for size, values in self.pools:
-            pool = like.new_empty(N, len(values) * sizes[size])
-            found |= zip(values, torch.split(pool, sizes[size], 1), strict=True)
-        return found
-
-
 @lru_cache(maxsize=1024)
 def _plan(p: Program) -> _Plan:
-    emitted = emit(p)
-    s = emitted.schedule
-    together: dict[Value, None] = {}
-    for v in topological([t.value for t in s.sums]):
-        if v.op == "outer":
-            together[v.args[0]] = None
-    for v in s.after:
-        if v.op == "products":
-            together.update(dict.fromkeys(x for _, x in terms(v)))
-    outputs = tuple(v for v in s.kept if v in s.outputs or v.shape == ())
-    rest = [v for v in together if v in s.kept and v not in outputs]
-    rest += [v for v in s.kept if v not in outputs and v not in together]
-    pools: dict[str, list[Value]] = {}
-    for v in rest:
-        pools.setdefault(v.shape[0], []).append(v)
-    used = topological(
-        [*s.once, *s.before, *s.after, *s.outputs, *emitted.numbers, *(t.value for t in s.sums)]
-    )
-    return _Plan(
-        emitted,
-        tuple(v for v in used if v.op in ("number", "size", "constant")),
-        tuple(t.value for t in s.totals),
-        outputs,
-        tuple((size, tuple(values)) for size, values in pools.items()),
-    )
+    return _Plan(p, layout(p))
 
 
-def _team(plan: _Plan, N: int, B: int, sizes: dict[str, int]) -> tuple[int, int]:
+@dataclass(frozen=True)
+class _Plan:
+    program: Program
+    layout: Layout
+
+    @cached_property
+    def _entries(self) -> dict[bool, Entry]:
+        return {}
+
+    def entry(self, double: bool) -> Entry:
+        """The compiled engine.
+
+        Raises BuildError where it cannot be had.
+        """
+        if double not in self._entries:
+            self._entries[double] = load(emit(self.program), double)
+        return self._entries[double]
+
+    @cached_property
+    def inputs(self) -> tuple[int, ...]:
+        """Which streams in are read."""
+        return tuple(self.program.inputs.index(v) for v in self.layout.inputs)
+
+    # --- sizes -----------------------------------------------------------------------------------
+
+    @cached_property
+    def _first_with(self) -> dict[str, tuple[int, int]]:
+        """For each size an argument that has it, and the place of the size in its shape."""
+        found: dict[str, tuple[int, int]] = {}
+        for i, v in enumerate(self.program.arguments):
+            for k, size in enumerate(reversed(v.shape)):
+                found.setdefault(size, (i, -1 - k))
+        return found
+
+    def sizes(self, *given: Sequence[Tensor]) -> dict[str, int]:
+        """The sizes of a call."""
+        shapes = [x.shape for xs in given for x in xs]
+        return {name: shapes[i][k] for name, (i, k) in self._first_with.items()}
+
+    # --- what is the same in every step ----------------------------------------------------------
+
+    @cached_property
+    def _wanted(self) -> tuple[Value, ...]:
+        made = self.layout
+        return tuple(dict.fromkeys((*made.vectors, *made.numbers, *made.matrices)))
+
+    @cached_property
+    def _leaves(self) -> tuple[Value, ...]:
+        """The numbers, sizes and constants among them, or below them."""
+        values = topological(self._wanted)
+        return tuple(v for v in values if v.op in ("number", "size", "constant"))
+
+    @cached_property
+    def _once(self) -> Evaluation | None:
+        values = [v for v in topological(self._wanted) if v.op not in LEAVES]
+        return Evaluation(values, joined=False) if values else None
+
+    def fixed(self, parameters: Sequence[Tensor], sizes: dict[str, int], dtype: torch.dtype) -> Env:
+        """Parameters, and what is made of them."""
+        env: Env = dict(zip((q.value for q in self.program.parameters), parameters, strict=True))
+        for v in self._leaves:
+            env[v] = torch.tensor(scalar(v, self.program, sizes), dtype=dtype)
+        if self._once:
+            self._once(env, sizes)
+        return env
+
+    # --- what comes out --------------------------------------------------------------------------
+
+    def streams(
+        self,
+        like: Tensor,
+        T: int,
+        B: int,
+        sizes: dict[str, int],
+        states: Sequence[Tensor],
+        private: int,
+        reverse: bool,
+    ) -> tuple[Env, set[Value]]:
+        """Memory for the streams out, and the states among them that nothing has to be written
+        for: such a state is its new value, one step later."""
+        s, env = self.layout.schedule, {}
+        shared: set[Value] = set()
+        public = s.outputs[: len(s.outputs) - private]
+        for state, new, initial in zip(self.program.states, s.next, states, strict=True):
+            if private and state in s.outputs and new in s.outputs and state not in public:
+                both = like.new_empty(T + 1, B, initial.shape[-1])
+                both[T if reverse else 0] = initial
+                earlier, later = both[:T], both[1:]
+                env[state], env[new] = (later, earlier) if reverse else (earlier, later)
+                shared.add(state)
+        for v in s.outputs:
+            if v not in env:
+                env[v] = like.new_empty(T, B, sizes[v.shape[0]] if v.shape else 1)
+        return env, shared
+
+    @cached_property
+    def _pools(self) -> tuple[tuple[Value, ...], ...]:
+        """Sums by shape: side by side in memory, as layers stack their parameters."""
+        pools: dict[tuple[str, ...], list[Value]] = {}
+        for v in dict.fromkeys(self.layout.schedule.sums):
+            pools.setdefault(v.shape, []).append(v)
+        return tuple(map(tuple, pools.values()))
+
+    def sums(self, like: Tensor, sizes: dict[str, int]) -> Env:
+        """Memory for the sums."""
+        env: Env = {}
+        for pool in self._pools:
+            shape = [sizes[n] for n in pool[0].shape]
+            env.update(zip(pool, like.new_empty(len(pool), *shape).unbind(), strict=True))
+        return env
+
+
+def _team(made: Layout, N: int, B: int, sizes: dict[str, int]) -> tuple[int, int]:
     """How many groups of rows there are, and how many threads share the units of each."""
     threads = torch.get_num_threads()
-    s, made = plan.emitted.schedule, plan.emitted
+    stages = made.schedule.loop
     matrices = sum(prod(sizes[n] for n in m.shape) for m in made.matrices)
-    elementwise = sum(sizes[v.shape[0]] for g in s.stages for v in g.vectors)
+    elementwise = sum(sizes[v.shape[0]] for g in stages for v in g.vectors)
     if threads == 1 or N * (matrices + 4 * elementwise) < 200_000:
         return 1, 1
     groups = min(threads, B)
     sharing = threads // groups
-    each = matrices * -(-B // groups) // len(s.stages)
-    return (groups, 1) if s.reduces or sharing == 1 or each < 8_000 else (groups, sharing)
-
-
-# --- all steps at once, by torch ----------------------------------------------------------------
-
-
-def _evaluate(values: Iterable[Value], env: Env, sizes: dict[str, int]) -> None:
-    """Add values to `env`, which holds what they are built from; matrices on one operand are one
-    GEMM."""
-    values = tuple(values)
-    for v in values:
-        if v in env:
-            continue
-        if v.op == "apply":
-            x = v.args[1]
-            group = [w for w in values if w.op == "apply" and w.args[1] is x]
-            matrices = [env[w.args[0]] for w in group]
-            joined = _linear(env[x], _beside(matrices, 0))
-            env.update(
-                zip(group, torch.split(joined, [m.shape[0] for m in matrices], -1), strict=True)
-            )
-        elif v.op == "products":
-            pairs = terms(v)
-            env[v] = _linear(
-                _beside([env[x] for _, x in pairs], 1), _beside([env[m] for m, _ in pairs], 1)
-            )
-        elif v.op == "spread":
-            repeated = env[v.args[0]]
-            env[v] = repeated.expand(*repeated.shape[:-1], sizes[v.shape[0]])
-        else:
-            env[v] = TABLE[v.op].torch(torch, *(env[a] for a in v.args))
-
-
-def _linear(x: Tensor, m: Tensor) -> Tensor:
-    """`x @ m.T`; in float32 by oneDNN, which uses what the processor has where torch's own choice,
-    MKL, does so on one maker's only."""
-    if x.dtype == torch.float32 and x.dim() == 2 and torch.backends.mkldnn.is_available():
-        found: Tensor = torch.ops.mkldnn._linear_pointwise(x, m, None, "none", [], "")
-        return found
-    return torch.nn.functional.linear(x, m)
-
-
-def _beside(tensors: Sequence[Tensor], dim: int) -> Tensor:
-    """`torch.cat`, without a copy where the tensors lie side by side in memory already."""
-    first = tensors[0]
-    at = first.storage_offset()
-    for x in tensors:
-        lies = x.stride() == first.stride() and x.storage_offset() == at
-        if not lies or x.untyped_storage().data_ptr() != first.untyped_storage().data_ptr():
-            return torch.cat(list(tensors), dim)
-        at += x.shape[dim] * x.stride(dim)
-    shape = list(first.shape)
-    shape[dim] = sum(x.shape[dim] for x in tensors)
-    return first.as_strided(shape, first.stride())
-
-
-def _sums(s: Schedule, env: Env, N: int, sizes: dict[str, int]) -> dict[str, Tensor]:
-    """Sums over all rows; those of outer products all at once."""
-    found: dict[str, Tensor] = {}
-    terms_of: list[tuple[str, Value, Value]] = []
-    for t in s.sums:
-        if len(t.value.shape) < 2:
-            total = rows(env[t.value], N).sum(0)
-            found[t.name] = total if t.value.shape else total.sum()
-        else:
-            outers = [v for v in topological([t.value]) if v.op == "outer"]
-            terms_of += [(t.name, *v.args) for v in outers]
-    if not terms_of:
-        return found
-    lefts = tuple(dict.fromkeys(a for _, a, _ in terms_of))
-    rights = tuple(dict.fromkeys(b for _, _, b in terms_of))
-    call = _Call()
-    like = env[lefts[0]]
-    call.integers(N, len(lefts), len(rights), _threads(N * len(lefts) * like.shape[-1]))
-    for v in (*lefts, *rights):
-        x = rows(env[v], N)
-        call.stream(x)
-        call.integers(x.shape[1])
-    parts: dict[tuple[Value, Value], Tensor] = {
-        (a, b): like.new_empty(sizes[a.shape[0]], sizes[b.shape[0]])
-        if N
-        else like.new_zeros(sizes[a.shape[0]], sizes[b.shape[0]])
-        for _, a, b in terms_of
-    }
-    for a in lefts:
-        for b in rights:
-            if (a, b) in parts:
-                call.tensor(parts[a, b])
-            else:
-                call.integers(0)
-    if load(source("outer.cpp"), like.dtype == torch.float64)(call.array()):
-        raise MemoryError("the CPU engine could not get the memory for its matrices")
-    for name, a, b in terms_of:
-        found[name] = found[name] + parts[a, b] if name in found else parts[a, b]
-    return found
-
-
-def _threads(work: int) -> int:
-    """How many threads a piece of work is worth."""
-    return torch.get_num_threads() if work > 100_000 else 1
+    each = matrices * -(-B // groups) // len(stages)
+    return (groups, 1) if made.alone or sharing == 1 or each < 8_000 else (groups, sharing)
