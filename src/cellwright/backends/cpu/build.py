@@ -28,7 +28,7 @@ __all__ = ["BuildError", "Entry", "compiler", "load"]
 HERE = Path(__file__).parent
 FLAGS = [
     "-std=c++17",
-    "-O3",
+    "-O2",
     "-march=native",
     "-fno-math-errno",  # sqrt and its like in vector registers
     "-fno-trapping-math",
@@ -77,25 +77,30 @@ def load(source: str, double: bool) -> Entry:
 
     Raises BuildError where it cannot be compiled; the message says why and what to do.
     """
+    run = _library(source, double).run
+    run.argtypes, run.restype = [ctypes.c_void_p, ctypes.c_void_p], ctypes.c_int
+    entry: Entry = partial(run, _kernels(double))
+    return entry
+
+
+@lru_cache
+def _kernels(double: bool) -> int:
+    """The address of the `kernels` of matrix.cpp."""
+    library = _library((HERE / "matrix.cpp").read_text(), double)
+    return ctypes.addressof(ctypes.c_char.in_dll(library, "kernels"))
+
+
+def _library(source: str, double: bool) -> ctypes.CDLL:
     command = compiler()
     flags = [*FLAGS, *(["-DDOUBLE"] if double else [])]
-    name = _key(source, command, flags)
-    folder = _cache()
-    file = folder / f"{name}.so"
+    file = _cache() / f"{_key(source, command, flags)}.so"
     if not _is_whole(file):
         _compile(source, [*command, *flags], file)
     try:
-        return _opened(file)
+        return ctypes.CDLL(str(file))
     except OSError:  # somebody else's damage between the look and the opening
         _compile(source, [*command, *flags], file)
-        return _opened(file)
-
-
-def _opened(file: Path) -> Entry:
-    run = ctypes.CDLL(str(file)).run
-    run.argtypes, run.restype = [ctypes.c_void_p], ctypes.c_int
-    entry: Entry = run
-    return entry
+        return ctypes.CDLL(str(file))
 
 
 def _key(source: str, command: list[str], flags: list[str]) -> str:

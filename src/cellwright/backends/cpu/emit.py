@@ -100,7 +100,9 @@ class _Emitter:
         yield ""
         yield "}  // namespace"
         yield ""
-        yield 'extern "C" int run(const int64_t* call) { return run_all(call); }'
+        yield 'extern "C" int run(const void* kernels, const int64_t* call) {'
+        yield "    return run_all((const Kernels*)kernels, call);"
+        yield "}"
         yield ""
 
     def _size(self, v: Value) -> int:
@@ -112,8 +114,8 @@ class _Emitter:
         leaves = self.of.stored_leaves() if (phase, i) == ("loop", 0) else ()
         sized = []
         for k, size in enumerate(self.of.sizes):
-            products = [v for v in g.products if v.shape == (size,)]
-            body = list(self._units(phase, i, g, size, leaves))
+            products = [v for v in g.products if v.shape == (size,) and not self._home(v)]
+            body = list(self._units(phase, i, g, size, products, leaves))
             if body:
                 yield ""
                 yield f"// {_title(phase, i)}: elementwise work on some rows of a block of units."
@@ -121,8 +123,7 @@ class _Emitter:
                 yield f"void {phase}_{i}_units_{k}(Part& p, long block, long from, long rows) {{"
                 yield from body
                 yield "}"
-            if body or products:
-                sized.append((k, products, bool(body)))
+                sized.append((k, products))
         numbers = list(self._scalars(phase, i, g, leaves))
         if numbers:
             yield ""
@@ -137,44 +138,60 @@ class _Emitter:
         for k, v in enumerate(self.of.partials):
             if self.of.at[v] == (phase, i + 1):
                 yield f"    memset(p.partial[{k}], 0, p.n * LANES * sizeof(REAL));"
-        for k, products, body in sized:
+        for v in g.products:
+            if (home := self._home(v)) is not None:
+                yield from (f"    {line}" for line in self._make(phase, i, v, home))
+        for k, products in sized:
             yield f"    each_block(p, {k}, [&](long block, long from, long rows) {{"
             for slot, v in enumerate(products):
                 yield from (f"        {line}" for line in self._multiply(phase, i, slot, v))
-            if body:
-                call = f"{phase}_{i}_units_{k}"
-                yield f"        if (is_full(p, {k}, block)) {call}<true>(p, block, from, rows);"
-                yield f"        else {call}<false>(p, block, from, rows);"
+            call = f"{phase}_{i}_units_{k}"
+            yield f"        if (is_full(p, {k}, block)) {call}<true>(p, block, from, rows);"
+            yield f"        else {call}<false>(p, block, from, rows);"
             yield "    });"
         yield "}"
 
+    def _make(self, phase: str, i: int, v: Value, home: tuple[str, int]) -> Iterator[str]:
+        """A product where it is kept."""
+        if v in self.comments:
+            yield f"// {self.comments[v]}"
+        size = self.of.sizes.index(v.shape[0])
+        yield "make(p, {}, p.{}[{}], {{".format(size, *home)
+        for a, panel, k in self._factors(phase, i, v):
+            yield f"    {{{a}, {panel}, {k}}},"
+        yield "});"
+
     def _multiply(self, phase: str, i: int, slot: int, v: Value) -> Iterator[str]:
-        of = self.of
+        """A product of some rows and one block, to be read at once."""
         if v in self.comments:
             yield f"// {self.comments[v]}"
         yield "{"
         yield "    const Term terms[] = {"
+        for a, panel, k in self._factors(phase, i, v):
+            yield f"        term({a}, from, {panel}, block, {k}),"
+        yield "    };"
+        to = f"{{p.scratch + {slot} * SLICE * BLOCK, BLOCK, BLOCK}}"
+        yield f"    kernels->multiply({to}, rows, terms, {len(terms(v))}, false);"
+        yield "}"
+
+    def _factors(self, phase: str, i: int, v: Value) -> Iterator[tuple[str, str, str]]:
+        of = self.of
         for m, x in terms(v):
             kind, k = self.source(phase, x)
             panel, columns = of.panels.index(Panel(phase, i, m)), of.sizes.index(m.shape[1])
-            yield f"        term(p.{kind}[{k}], from, p.panels[{panel}], block, p.size[{columns}]),"
-        yield "    };"
-        to = f"p.scratch + {slot} * SLICE * BLOCK"
-        if (home := self._home(v)) is not None:
-            to = "place(p.{}[{}], block, from)".format(*home)
-        yield f"    multiply({to}, rows, terms, {len(terms(v))});"
-        yield "}"
+            yield f"p.{kind}[{k}]", f"p.panels[{panel}]", f"p.size[{columns}]"
 
     def _home(self, v: Value) -> tuple[str, int] | None:
         """Where a product is made right away: the one memory that it is kept in, where nothing
         else is done with it in its stage."""
         of = self.of
         used = any(v in u.args and of.at[u] == of.at[v] for u in of.at if u.op != "products")
-        used |= any(s.args[0] is v for s in of.partials) or v in of.outputs or v in of.totals
+        used |= any(s.args[0] is v for s in of.partials) or v in of.totals
         kept = [(kind, things.index(v)) for kind, things in self._kept.items() if v in things]
-        new = [("now", k) for k, u in enumerate(of.schedule.next) if u is v and of.at[v][0] == "loop"]
-        homes = kept + new
-        return homes[0] if len(homes) == 1 and not used else None
+        kept += [("out", of.outputs.index(v))] if v in of.outputs else []
+        if of.at[v][0] == "loop":
+            kept += [("now", k) for k, u in enumerate(of.schedule.next) if u is v]
+        return kept[0] if len(kept) == 1 and not used else None
 
     @property
     def _kept(self) -> dict[str, tuple[Value, ...]]:
@@ -183,15 +200,14 @@ class _Emitter:
     def source(self, phase: str, v: Value) -> tuple[str, int]:
         """The memory in which a phase finds a vector."""
         of = self.of
-        if v in of.states and phase == "loop":
+        if phase == "loop" and v in of.states:
             return "old", of.states.index(v)
-        if v in of.inputs:
-            return "in", of.inputs.index(v)
-        if v in of.schedule.next and phase == "loop" and of.at[v][0] == "loop":
+        if phase == "loop" and v in of.schedule.next and of.at[v][0] == "loop":
             return "now", of.schedule.next.index(v)
-        if v in of.outputs and v in of.at:
-            return "out", of.outputs.index(v)
-        return next((kind, things.index(v)) for kind, things in self._kept.items() if v in things)
+        for kind, things in (*self._kept.items(), ("in", of.inputs), ("out", of.outputs)):
+            if v in things:
+                return kind, things.index(v)
+        raise AssertionError(f"{v!r} is in no memory")
 
     # --- elementwise work ------------------------------------------------------------------------
 
@@ -209,15 +225,19 @@ class _Emitter:
             yield from (f"    {line}" for line in body.behind)
 
     def _units(
-        self, phase: str, i: int, g: Stage, size: str, leaves: Iterable[Value]
+        self,
+        phase: str,
+        i: int,
+        g: Stage,
+        size: str,
+        products: list[Value],
+        leaves: Iterable[Value],
     ) -> Iterator[str]:
         of = self.of
         body = _Body(self, phase, i, size)
         own = [v for v in g.vectors if v.shape == (size,)]
-        slots = [v for v in g.products if v.shape == (size,)]
-        products = [v for v in slots if self._home(v) is None]
-        for v in products:
-            body.product(v, slots.index(v))
+        for slot, v in enumerate(products):
+            body.product(v, slot)
         for v in of.partials:
             if of.at[v] == (phase, i + 1) and of.at.get(v.args[0]) != (phase, i):
                 if v.args[0].shape == (size,):

@@ -15,6 +15,8 @@
 
 namespace {
 
+static const Kernels* kernels;
+
 // --- threads ------------------------------------------------------------------------------------
 
 // Threads that share rows meet here after each stage. They wait for less than a stage, so they
@@ -69,6 +71,7 @@ static void loop(Part& p);
 static void behind(Part& p);
 
 INLINE long least(long a, long b) { return a < b ? a : b; }
+INLINE long most(long a, long b) { return a > b ? a : b; }
 INLINE long blocks_of(long n) { return (n + BLOCK - 1) / BLOCK; }
 
 INLINE bool is_full(const Part& p, int size, long block) {
@@ -82,6 +85,40 @@ template <class Each> static inline void each_block(const Part& p, int size, Eac
         const long block = p.mirrored ? first + last - 1 - i : i;
         for (long from = 0; from < p.n; from += SLICE) each(block, from, least(SLICE, p.n - from));
     }
+}
+
+// --- products -----------------------------------------------------------------------------------
+
+constexpr long CACHED = 262144 / sizeof(REAL);  // of what is read again and again
+
+// A matrix with what it is applied to.
+struct Factor {
+    const Stream& a;
+    const REAL* packed;
+    long k;
+};
+
+// A sum of products for the rows of a part, made where it is kept. Rows that fit in a cache see all
+// blocks of a matrix before the next ones do, and where all terms together do not fit, each term.
+template <int COUNT>
+static void make(const Part& p, int size, const Stream& to, const Factor (&factors)[COUNT]) {
+    long width = 0, widest = 0;
+    for (const Factor& f : factors) {
+        width += f.k;
+        if (f.k > widest) widest = f.k;
+    }
+    const int at_once = p.n * width <= CACHED ? COUNT : 1;
+    const long high = at_once > 1 || p.n * width <= CACHED ? p.n : CACHED / widest + 1;
+    for (int t = 0; t < COUNT; t += at_once)
+        for (long from = 0; from < p.n; from += high)
+            for (long i = p.first[size]; i < p.last[size]; i++) {
+                const long block = p.mirrored ? p.first[size] + p.last[size] - 1 - i : i;
+                Term terms[COUNT];
+                for (int j = t; j < t + at_once; j++)
+                    terms[j] = term(factors[j].a, from, factors[j].packed, block, factors[j].k);
+                kernels->multiply({place(to, block, from), to.row, p.size[size] - block * BLOCK},
+                                  least(high, p.n - from), terms + t, at_once, t > 0);
+            }
 }
 
 // --- memory -------------------------------------------------------------------------------------
@@ -276,35 +313,37 @@ static void run_chunk(const Given& g, const Rows& rows, Work& w, long r, long st
             copy_stream<false>(g, rows, p.out[i], g.out[i], units(g, OUTPUT_SIZE[i]), r, start, end);
 }
 
-// Outer products, summed over the rows of all groups: a thread has some blocks of the left side.
-template <bool First>
-static void add_outer(const Given& g, const Work* work, Term* terms, int o, long left) {
+// A block by a block of a sum of outer products, over the rows of all groups.
+static void add_outer(const Given& g, const Work* work, Term* terms, int o, long left, long right,
+                      bool add) {
     const int a = OUTER_LEFT[o], b = OUTER_RIGHT[o];
     const long n = g.size[CHUNK_SIZE[a]] - left * BLOCK, columns = g.size[CHUNK_SIZE[b]];
-    REAL* const out = g.matrix_sum[OUTER_SUM[o]] + left * BLOCK * columns;
-    for (long right = 0; right * BLOCK < columns; right++) {
-        for (long r = 0; r < g.groups; r++) {
-            const Work& w = work[r * g.sharing];
-            terms[r] = {place(w.chunk.chunk[a], left, 0), BLOCK, 0,
-                        place(w.chunk.chunk[b], right, 0), BLOCK, w.rows};
-        }
-        const long wide = columns - right * BLOCK, high = least(BLOCK, n);
-        REAL* const to = out + right * BLOCK;
-        if (wide >= BLOCK) sum_products<First, true>(to, columns, high, BLOCK, terms, (int)g.groups);
-        else sum_products<First, false>(to, columns, high, wide, terms, (int)g.groups);
+    for (long r = 0; r < g.groups; r++) {
+        const Work& w = work[r * g.sharing];
+        const Stream &x = w.chunk.chunk[a], &y = w.chunk.chunk[b];
+        terms[r] = {place(x, left, 0), 0, place(y, right, 0), w.rows};
     }
+    REAL* const out = g.matrix_sum[OUTER_SUM[o]] + left * BLOCK * columns + right * BLOCK;
+    kernels->multiply_transposed({out, columns, columns - right * BLOCK}, least(BLOCK, n), terms,
+                                 (int)g.groups, add);
 }
 
+// A thread has some blocks of all left sides; so many at a time that they stay in a cache.
 static void add_outers(const Given& g, const Work* work, Term* terms, bool first, long me, long team) {
-    long blocks = 0, block = 0;
+    long blocks = 0, before = 0, rows = 1;
     for (int o = 0; o < OUTERS; o++) blocks += blocks_of(g.size[CHUNK_SIZE[OUTER_LEFT[o]]]);
+    for (long r = 0; r < g.groups; r++) rows += work[r * g.sharing].rows;
+    const long wide = 1 + CACHED / 2 / (rows * BLOCK);
     for (int o = 0; o < OUTERS; o++) {
-        const bool begins = first && (o == 0 || OUTER_SUM[o] != OUTER_SUM[o - 1]);
-        for (long i = 0; i < blocks_of(g.size[CHUNK_SIZE[OUTER_LEFT[o]]]); i++, block++) {
-            if (block * team / blocks != me) continue;
-            if (begins) add_outer<true>(g, work, terms, o, i);
-            else add_outer<false>(g, work, terms, o, i);
-        }
+        const bool add = !first || (o > 0 && OUTER_SUM[o] == OUTER_SUM[o - 1]);
+        const long here = blocks_of(g.size[CHUNK_SIZE[OUTER_LEFT[o]]]);
+        const long from = most(0, blocks * me / team - before);
+        const long to = least(here, blocks * (me + 1) / team - before);
+        for (long start = from; start < to; start += wide)
+            for (long right = 0; right < blocks_of(g.size[CHUNK_SIZE[OUTER_RIGHT[o]]]); right++)
+                for (long left = start; left < least(start + wide, to); left++)
+                    add_outer(g, work, terms, o, left, right, add);
+        before += here;
     }
 }
 
@@ -335,7 +374,7 @@ static void run_thread(const Given& g, const Room& m, long steps, long me, long 
     for (int i = 0; i < PANELS; i++) {
         const long n = g.size[PANEL_ROWS[i]], k = g.size[PANEL_COLUMNS[i]];
         for (long b = me; b < blocks_of(n); b += team)
-            pack(m.panels[i], g.matrix[i], g.by_row[i], g.by_column[i], n, k, b);
+            kernels->pack(m.panels[i], g.matrix[i], g.by_row[i], g.by_column[i], n, k, b);
     }
     // A team may be smaller than asked for, and then nobody may wait for who is not there.
     const bool whole = team == g.groups * g.sharing;
@@ -423,7 +462,8 @@ static void begin(const Given& g, Room& m) {
                    blocks_of(units(g, TOTAL_SIZE[i])) * BLOCK * sizeof(REAL));
 }
 
-static int run_all(const int64_t* call) {
+static int run_all(const Kernels* all, const int64_t* call) {
+    kernels = all;  // the same in every call
     const Given g = given({call});
     const long threads = g.groups * g.sharing, steps = chunk_steps(g);
     Arena arena = {0, 0};

@@ -25,15 +25,12 @@ class Panel:
 
 @dataclass(frozen=True)
 class _Read:
-    """How a value is read: in a stage, by its own unit or as a whole; or in an outer product."""
+    """How a value is read: in a stage, unit by unit or as a whole. Outer products are added up in
+    a phase of their own."""
 
     phase: str
     stage: int
     whole: bool = False
-
-
-OUTER = "outer"
-"""The phase in which outer products are added up: behind all others."""
 
 
 class Layout:
@@ -134,6 +131,20 @@ class Layout:
     # --- what lives inside -----------------------------------------------------------------------
 
     @cached_property
+    def chunks(self) -> tuple[Value, ...]:
+        """What is kept for all steps of a chunk, because another phase reads it; and copies of
+        inputs that are read as a whole."""
+        return tuple(v for v in self.reads if v.shape and self._in_chunk(v))
+
+    def _in_chunk(self, v: Value) -> bool:
+        if v in self.at:
+            own = self.at[v][0]
+            return any(own != "loop" or r.phase != own for r in self._from_memory(v))
+        if v in self.states:
+            return any(r.phase != "loop" for r in self.reads[v])
+        return any(r.whole for r in self.reads[v])
+
+    @cached_property
     def buffers(self) -> tuple[Value, ...]:
         """What a later stage of the same step reads, and no other memory has."""
         return tuple(
@@ -141,29 +152,19 @@ class Layout:
             for v, (phase, _) in self.at.items()
             if phase == "loop"
             and v.shape
-            and v not in self.outputs
             and v not in self.schedule.next
             and v not in self.chunks
-            and any(self._far(v, r) and r.phase == phase for r in self.reads.get(v, ()))
+            and self._from_memory(v)
         )
 
-    @cached_property
-    def chunks(self) -> tuple[Value, ...]:
-        """What is kept for all steps of a chunk, because another phase reads it; and inputs that
-        are copied so that they can be read as others are."""
-        return tuple(v for v, reads in self.reads.items() if v.shape and self._crosses(v, reads))
-
-    def _crosses(self, v: Value, reads: list[_Read]) -> bool:
-        outer = any(r.phase == OUTER for r in reads)
-        if v in self.at:
-            phase, _ = self.at[v]
-            if v in self.outputs:
-                return outer
-            far = (r.phase != phase or (phase != "loop" and self._far(v, r)) for r in reads)
-            return any(far)
-        if v in self.states:
-            return any(r.phase != "loop" for r in reads)
-        return outer
+    def _from_memory(self, v: Value) -> list[_Read]:
+        """How something computed is read from the engine's own memory: where it is computed it is
+        at hand, and what goes out can be read from there, unit by unit."""
+        return [
+            r
+            for r in self.reads.get(v, ())
+            if r.whole or (v not in self.outputs and (r.phase, r.stage) != self.at[v])
+        ]
 
     @cached_property
     def scalars(self) -> tuple[Value, ...]:
@@ -200,12 +201,8 @@ class Layout:
         for v in self.schedule.next:
             yield v, _Read("loop", len(self.schedule.loop) - 1 if v in self.at else 0)
         for left, right, _ in self.outers:
-            yield left, _Read(OUTER, 0)
-            yield right, _Read(OUTER, 0)
-
-    def _far(self, v: Value, r: _Read) -> bool:
-        """Whether the stage that reads a computed value finds it in memory."""
-        return r.whole or (r.phase, r.stage) != self.at[v]
+            yield left, _Read("outer", 0, whole=True)
+            yield right, _Read("outer", 0, whole=True)
 
     @cached_property
     def _leaves(self) -> dict[Value, None]:

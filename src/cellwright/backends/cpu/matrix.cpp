@@ -1,0 +1,125 @@
+// Sums of products, by one micro-kernel that keeps a tile of the result in registers.
+
+#include "matrix.hpp"
+
+namespace {
+
+// M rows of a result, from row `first` of `terms` on: the sum of a @ panel, or where `Transposed` of
+// a^T @ panel, the units of `a` being the rows of the result. Where `Add`, on top of what is there.
+// K columns at a time have sums of their own: few rows alone would wait for one another.
+template <int M, int K, bool Transposed>
+static void tile(REAL* to, long stride, const Term* terms, int count, long first, bool add) {
+    constexpr long ROW = Transposed ? 1 : BLOCK, COLUMN = Transposed ? BLOCK : 1;
+    V sum[K][M][2] = {};
+    for (int t = 0; t < count; t++) {
+        const long further = Transposed ? BLOCK * BLOCK : terms[t].block;
+        const REAL* a = terms[t].a + first * ROW;
+        const REAL* b = terms[t].panel;
+        long left = terms[t].k;
+        for (; left >= BLOCK; left -= BLOCK, a += further, b += BLOCK * BLOCK) {
+#pragma GCC unroll 1
+            for (int k = 0; k < BLOCK; k += 8) {
+#pragma GCC unroll 8
+                for (int j = 0; j < 8; j++) {
+                    const REAL* const at = b + (k + j) * BLOCK;
+                    const V b0 = load(at), b1 = load(at + LANES);
+#pragma GCC unroll 16
+                    for (int i = 0; i < M; i++) {
+                        const V x = splat(a[i * ROW + (k + j) * COLUMN]);
+                        sum[j % K][i][0] += x * b0;
+                        sum[j % K][i][1] += x * b1;
+                    }
+                }
+            }
+        }
+#pragma GCC unroll 1
+        for (long k = 0; k < left; k++) {
+            const V b0 = load(b + k * BLOCK), b1 = load(b + k * BLOCK + LANES);
+#pragma GCC unroll 16
+            for (int i = 0; i < M; i++) {
+                const V x = splat(a[i * ROW + k * COLUMN]);
+                sum[0][i][0] += x * b0;
+                sum[0][i][1] += x * b1;
+            }
+        }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < M; i++) {
+#pragma GCC unroll 8
+        for (int j = 1; j < K; j++) {
+            sum[0][i][0] += sum[j][i][0];
+            sum[0][i][1] += sum[j][i][1];
+        }
+    }
+    if (add) {
+#pragma GCC unroll 16
+        for (int i = 0; i < M; i++) {
+            sum[0][i][0] += load(to + i * stride);
+            sum[0][i][1] += load(to + i * stride + LANES);
+        }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < M; i++) {
+        store(to + i * stride, sum[0][i][0]);
+        store(to + i * stride + LANES, sum[0][i][1]);
+    }
+}
+
+// By height; the first has no rows.
+typedef void Tile(REAL* to, long stride, const Term* terms, int count, long first, bool add);
+
+template <bool Transposed> struct Tiles {
+    static constexpr Tile* of_height[] = {
+        0,
+        tile<1, 4, Transposed>,
+        tile<2, 2, Transposed>,
+        tile<3, 2, Transposed>,
+        tile<4, 1, Transposed>,
+        tile<5, 1, Transposed>,
+        tile<6, 1, Transposed>,
+#if TILE > 6
+        tile<7, 1, Transposed>,
+        tile<8, 1, Transposed>,
+        tile<9, 1, Transposed>,
+        tile<10, 1, Transposed>,
+        tile<11, 1, Transposed>,
+        tile<12, 1, Transposed>,
+#endif
+    };
+};
+
+template <bool Transposed>
+static void products(Result to, long n, const Term* terms, int count, bool add) {
+    alignas(64) REAL whole[TILE * BLOCK];
+    for (long left = (n + TILE - 1) / TILE, row = 0; left > 0; left--) {
+        const long height = (n - row + left - 1) / left;  // tiles of nearly the same height
+        Tile* const tile = Tiles<Transposed>::of_height[height];
+        REAL* const at = to.at + row * to.stride;
+        if (to.wide >= BLOCK) {
+            tile(at, to.stride, terms, count, row, add);
+        } else {
+            tile(whole, BLOCK, terms, count, row, false);
+            for (long i = 0; i < height; i++)
+                for (long j = 0; j < to.wide; j++)
+                    at[i * to.stride + j] =
+                        whole[i * BLOCK + j] + (add ? at[i * to.stride + j] : REAL(0));
+        }
+        row += height;
+    }
+}
+
+static void pack(REAL* to, const REAL* m, long by_row, long by_column, long n, long k, long block) {
+    to += block * k * BLOCK;
+    m += block * BLOCK * by_row;
+    const long wide = n - block * BLOCK < BLOCK ? n - block * BLOCK : BLOCK;
+    if (by_row == 1 && wide == BLOCK) {
+        for (long j = 0; j < k; j++, to += BLOCK, m += by_column) memcpy(to, m, BLOCK * sizeof(REAL));
+        return;
+    }
+    for (long j = 0; j < k; j++, to += BLOCK, m += by_column)
+        for (long i = 0; i < BLOCK; i++) to[i] = i < wide ? m[i * by_row] : REAL(0);
+}
+
+}  // namespace
+
+extern "C" const Kernels kernels = {products<false>, products<true>, pack};
