@@ -15,9 +15,10 @@ from torch import Tensor
 from cellwright.backends import reference
 from cellwright.language import print_program
 from cellwright.layers.operator import execute
+from cellwright.layers.passes import Given, Plan
 from cellwright.program.program import Program
 
-__all__ = ["Arguments", "arguments", "compare", "relative_error"]
+__all__ = ["Arguments", "arguments", "compare", "plan_of", "relative_error"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,12 @@ def relative_error(found: Tensor, expected: Tensor) -> float:
     return error if error == error else float("inf")
 
 
+def plan_of(p: Program, backend: str, memory: str = "fast", reverse: bool = False) -> Plan:
+    """A run of a program that is given each of its parameters by itself."""
+    n = len(p.parameters)
+    return Plan(print_program(p), backend, memory, (1,) * n, tuple(range(n)), reverse)
+
+
 def compare(
     p: Program,
     given: Arguments,
@@ -68,12 +75,14 @@ def compare(
     lengths: Tensor | None = None,
     resets: Tensor | None = None,
     reverse: bool = False,
+    memory: str = "fast",
 ) -> dict[str, float]:
     """The relative error of everything a training step gives, by name."""
     options = {"lengths": lengths, "resets": resets, "reverse": reverse}
     expected = reference.run(p, given.inputs, given.states, given.parameters, **options)
     outputs, states = execute(
-        print_program(p), backend, given.inputs, given.states, given.parameters, **options
+        plan_of(p, backend, memory, reverse),
+        Given(given.inputs, given.states, given.parameters, lengths, resets),
     )
     rng = torch.Generator().manual_seed(1)
     weights = [

@@ -40,7 +40,7 @@ def test_every_cell_in_float64(name: str, backend: str) -> None:
 
 
 @pytest.mark.parametrize("backend", [b.name for b in BACKENDS])
-@given(p=programs(smooth=True))
+@given(p=programs(smooth=True, sums=False))
 def test_random_programs_in_float64(p, backend: str) -> None:
     given_ = arguments(p, {"I": 5, "H": 4}, 3, 2, torch.float64)
     for options in variations(3, 2)[3::4]:

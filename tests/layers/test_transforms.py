@@ -14,10 +14,11 @@ from torch.autograd import forward_ad
 from torch.func import functional_call, grad, jacrev, vmap
 
 from cellwright import LayerError, Recurrent, parse
-from cellwright.language import cell_names, print_program
-from cellwright.layers.operator import _run
+from cellwright.language import cell_names
+from cellwright.layers.operator import _run, _run_backward
+from cellwright.layers.passes import MEMORY
 from cellwright.program.program import Program
-from conformance import arguments, relative_error
+from conformance import arguments, plan_of, relative_error
 from models import FULL, Tagger, train_in_two_processes
 from strategies import programs
 
@@ -173,14 +174,22 @@ def test_an_argument_computed_from_another_is_not_counted_twice() -> None:
     assert torch.autograd.gradgradcheck(run, (x,))
 
 
-def test_opcheck() -> None:
-    layer = Recurrent("rnn", 3, 2)
-    for save in (False, True):
-        given_ = (layer._step.text, "auto", save,
-                     [torch.randn(4, 2, 3)], [torch.zeros(1, 2, 2)[0]],
-                     [w.detach().requires_grad_(save) for w in layer.views().values()],
-                     torch.tensor([4, 2]), None, False)  # fmt: skip
-        torch.library.opcheck(_run, given_)
+@pytest.mark.parametrize("memory", MEMORY)
+@pytest.mark.parametrize("save", [False, True])
+def test_opcheck(save: bool, memory: str) -> None:
+    layer = Recurrent("lstm", 3, 2)
+    plan = layer._step.plan("auto", memory, reverse=False)
+    tensors = ([torch.randn(20, 2, 3)], [torch.zeros(2, 2), torch.zeros(2, 2)],
+               [w.detach().requires_grad_(save) for w in layer.parameters()],
+               torch.tensor([20, 2]), None)  # fmt: skip
+    torch.library.opcheck(_run, (*plan, save, *tensors))
+    if save:
+        saved = _run(*plan, save, *tensors)[3:]
+        grads = [torch.randn(20, 2, 2), torch.randn(2, 2), torch.randn(2, 2)]
+        tests = ("test_schema", "test_faketensor")
+        torch.library.opcheck(
+            _run_backward, (*plan, True, *tensors, saved, grads), test_utils=tests
+        )
 
 
 @settings(max_examples=15)
@@ -188,16 +197,17 @@ def test_opcheck() -> None:
 def test_opcheck_of_random_programs(p: Program) -> None:
     """Above all: results are laid out as the operator's fake says, and none is a view."""
     given_ = arguments(p, {"I": 3, "H": 2}, 4, 2, torch.float32)
-    arguments_ = (print_program(p), "auto", True, given_.inputs, given_.states,
-                  given_.parameters, None, None, False)  # fmt: skip
+    plan = plan_of(p, "auto")
+    arguments_ = (*plan, True, given_.inputs, given_.states, given_.parameters, None, None)
     torch.library.opcheck(_run, arguments_, test_utils=("test_schema", "test_faketensor"))
 
 
 def test_results_are_contiguous_where_a_state_is_not() -> None:
     """Elementwise operations of torch keep the strides of what they are given."""
     layer = Recurrent(parse("h' = tanh(h) + W x"), 3, 4)
-    results = _run(layer._step.text, "auto", True, [torch.randn(5, 2, 3)], [torch.randn(4, 2).t()],
-                   list(layer.views().values()), None, None, False)  # fmt: skip
+    plan = layer._step.plan("auto", "fast", reverse=False)
+    results = _run(*plan, True, [torch.randn(5, 2, 3)], [torch.randn(4, 2).t()],
+                   list(layer.parameters()), None, None)  # fmt: skip
     assert all(result.is_contiguous() for result in results)
 
 

@@ -44,6 +44,7 @@ def run(
     lengths: Int[Tensor, " B"] | None = None,
     resets: Bool[Tensor, "T B"] | None = None,
     reverse: bool = False,
+    private: int = 0,
 ) -> Result:
     """Run all steps.
 
@@ -55,6 +56,8 @@ def run(
     `resets` `(T, B)`, bool: a state does not pass between step t - 1 and step t where `resets[t]`
     is true, in either direction; it is zero there instead. At t = 0 that is the initial state, or,
     in reverse, the final one.
+    `private`: how many of the last streams out nobody reads but a backward pass on this backend;
+    they may share memory, and hold anything where a sequence is over. Here they are as all others.
     """
     T, B = inputs[0].shape[:2]
     steps = Steps.of(T, B, lengths, inputs[0].device)

@@ -1,14 +1,14 @@
-"""The torch operator: a whole sequence of a Program as one node of torch's graphs.
+"""A whole sequence of a Program as one node of torch's graphs.
 
-The operator carries the program as text, so a compiled or exported graph says what it computes and
-needs nothing but this package to run. Its derivative is the derivative Program, run by the same
-operator.
+Where torch traces, for compilation or export, that node is an operator of torch.library. It carries
+its program as text, so a graph says what it computes and needs nothing but this package to run.
+Elsewhere it is an autograd function, which costs a third of the operator's time a call. Both are
+the two passes of `layers.passes`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import repeat
 from typing import Any
 
@@ -18,68 +18,40 @@ from torch._C._functorch import is_legacy_batchedtensor
 from torch.autograd import forward_ad
 
 from cellwright.backends import reference
-from cellwright.backends.registry import select
-from cellwright.language import print_program
-from cellwright.language import program as read_program
 from cellwright.layers.call import LayerError, autocast_dtype, check_lengths
-from cellwright.program.derivative import derivative
-from cellwright.program.program import Program
-from cellwright.program.transforms import with_outputs
+from cellwright.layers.passes import Given, Plan, backward, forward, passes, segments, unstacked
 
 __all__ = ["execute"]
 
-_parsed = lru_cache(maxsize=1024)(read_program)
 
-
-def execute(
-    program: str,
-    backend: str,
-    inputs: Sequence[Tensor],
-    states: Sequence[Tensor],
-    parameters: Sequence[Tensor],
-    lengths: Tensor | None = None,
-    resets: Tensor | None = None,
-    reverse: bool = False,
-) -> tuple[list[Tensor], list[Tensor]]:
-    """Run a program, given as text; arguments and results as `backends.reference.run`.
+def execute(plan: Plan, given: Given) -> tuple[list[Tensor], list[Tensor]]:
+    """Run a program: streams out `(T, B, n)` and final states `(B, n)`.
 
     Differentiable any number of times. Under autocast everything is cast to its dtype. Under
     torch.func's transforms and in forward mode the reference backend runs, which torch can see
     into.
     """
-    dtype = autocast_dtype(inputs[0])
+    dtype = autocast_dtype(given.inputs[0])
     if dtype is not None:
-        inputs, states, parameters = (
-            [x.to(dtype) for x in xs] for xs in (inputs, states, parameters)
-        )
-    if _seen_into([*inputs, *states, *parameters]):
-        check_lengths(lengths, inputs[0].shape[0])
-        result = reference.run(
-            _parsed(program),
-            inputs,
-            states,
-            parameters,
-            lengths=lengths,
-            resets=resets,
-            reverse=reverse,
-        )
-        return result.outputs, result.states
-    save = torch.is_grad_enabled() and any(
-        x.requires_grad for xs in (inputs, states, parameters) for x in xs
-    )
-    found = _run(
-        program,
-        backend,
-        save,
-        list(inputs),
-        list(states),
-        list(parameters),
-        lengths,
-        resets,
-        reverse,
-    )
-    n = _output_count(program)
-    return found[:n], found[n : n + len(states)]
+        given = Given(*([x.to(dtype) for x in xs] for xs in given[:3]), *given[3:])
+    tensors = [*given.inputs, *given.states, *given.stacks]
+    if _seen_into(tensors):
+        check_lengths(given.lengths, given.inputs[0].shape[0])
+        found = _reference(plan, given)
+        return found.outputs, found.states
+    save = torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
+    n, m = _output_count(plan.program), len(given.states)
+    if not _is_plain(tensors):
+        results = _run(*plan, save, *map(list, given[:3]), *given[3:])
+        return results[:n], results[n : n + m]
+    if not save:
+        outputs, states, _ = _forward(plan, given, save)
+        return outputs, states
+    results = list(_Recurrence.apply(plan, given, *tensors))
+    return results[:n], results[n:]
+
+
+# --- routes -------------------------------------------------------------------------------------
 
 
 def _seen_into(tensors: Sequence[Tensor]) -> bool:
@@ -106,33 +78,226 @@ def _transformed() -> bool:
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator, unused-ignore]
 def _output_count(program: str) -> int:
-    return len(_parsed(program).outputs)
+    return len(passes(program).program.outputs)
+
+
+def _is_plain(tensors: Sequence[Tensor]) -> bool:
+    """Whether nobody looks on: no tracer, no mode, no subclass of Tensor."""
+    return not (
+        torch.compiler.is_compiling()
+        or torch._C._len_torch_dispatch_stack()
+        or torch._C._get_tracing_state()
+        or any(type(x) not in _PLAIN or x.is_meta for x in tensors)
+    )
+
+
+_PLAIN = (Tensor, torch.nn.Parameter)
+
+
+def _forward(
+    plan: Plan, given: Given, save: bool
+) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    device = given.inputs[0].device.type
+    with torch.no_grad(), torch.autocast(device, enabled=False):
+        return forward(plan, given, save)
+
+
+# --- as an autograd function --------------------------------------------------------------------
+
+
+class _Recurrence(torch.autograd.Function):
+    """The function of tensors that are at hand."""
+
+    @staticmethod
+    def forward(ctx: Any, plan: Plan, given: Given, *tensors: Tensor) -> tuple[Tensor, ...]:
+        outputs, states, saved = _forward(plan, given, save=True)
+        ctx.set_materialize_grads(False)
+        ctx.plan, ctx.counts = plan, (len(given.inputs), len(given.states), len(given.stacks))
+        ctx.shapes = [x.shape for x in (*outputs, *states)]
+        ctx.save_for_backward(*tensors, *saved, given.lengths, given.resets)
+        return (*outputs, *states)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        n, m, k = ctx.counts
+        *tensors, lengths, resets = ctx.saved_tensors
+        given = Given(tensors[:n], tensors[n : n + m], tensors[n + m : n + m + k], lengths, resets)
+        wants_streams = any(ctx.needs_input_grad[2 : 2 + n])
+        by = _filled(grads, ctx.shapes, tensors[0])
+        return None, None, *_gradients(ctx.plan, given, tensors[n + m + k :], by, wants_streams)
+
+
+def _filled(
+    grads: Sequence[Tensor | None], shapes: Sequence[torch.Size], like: Tensor
+) -> list[Tensor]:
+    """Zeros for gradients that there are not."""
+    return [
+        like.new_zeros(shape) if g is None else g for g, shape in zip(grads, shapes, strict=True)
+    ]
+
+
+def _gradients(
+    plan: Plan,
+    given: Given,
+    saved: Sequence[Tensor],
+    grads: Sequence[Tensor],
+    wants_streams: bool,
+) -> list[Tensor | None]:
+    """The gradients of all that is given; None for streams in where they are not wanted."""
+    if torch.is_grad_enabled() or _seen_into(grads):
+        return _by_reference(plan, given, grads)
+    streams: Sequence[Tensor | None]
+    if _is_plain([*grads, *given.inputs]):
+        with torch.autocast(grads[0].device.type, enabled=False):
+            streams, states, stacks = backward(plan, given, saved, grads, wants_streams)
+    else:
+        found = _run_backward(
+            *plan, wants_streams, *map(list, given[:3]), *given[3:], list(saved), list(grads)
+        )
+        n, m = len(given.inputs) * wants_streams, len(given.states)
+        streams, states, stacks = found[:n], found[n : n + m], found[n + m :]
+    return [*(streams if wants_streams else repeat(None, len(given.inputs))), *states, *stacks]
+
+
+def _by_reference(plan: Plan, given: Given, grads: Sequence[Tensor]) -> list[Tensor | None]:
+    """By torch's own autograd through the reference: gradients that can be differentiated again."""
+    again = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # An argument may be computed from another one; a view of each keeps their gradients apart.
+        inputs, states, stacks = (
+            [x.view_as(x) if x.requires_grad else x for x in xs] for xs in given[:3]
+        )
+        result = _reference(plan, Given(inputs, states, stacks, *given[3:]))
+        pairs = [
+            (y, g)
+            for y, g in zip((*result.outputs, *result.states), grads, strict=True)
+            if y.requires_grad
+        ]
+        arguments = [*inputs, *states, *stacks]
+        found = iter(
+            torch.autograd.grad(
+                [y for y, _ in pairs],
+                [x for x in arguments if x.requires_grad],
+                [g for _, g in pairs],
+                create_graph=again,
+                allow_unused=True,
+            )
+        )
+    return [next(found) if x.requires_grad else None for x in arguments]
+
+
+def _reference(plan: Plan, given: Given) -> reference.Result:
+    return reference.run(
+        passes(plan.program).program,
+        given.inputs,
+        given.states,
+        unstacked(plan, given.stacks),
+        lengths=given.lengths,
+        resets=given.resets,
+        reverse=plan.reverse,
+    )
+
+
+# --- as an operator -----------------------------------------------------------------------------
 
 
 @torch.library.custom_op("cellwright::run", mutates_args=())
 def _run(
     program: str,
     backend: str,
+    memory: str,
+    counts: Sequence[int],
+    places: Sequence[int],
+    reverse: bool,
     save: bool,
     inputs: list[Tensor],
     states: list[Tensor],
-    parameters: list[Tensor],
+    stacks: list[Tensor],
     lengths: Tensor | None,
     resets: Tensor | None,
-    reverse: bool,
 ) -> list[Tensor]:
-    """Streams out, final states, sums; then, where `save` is set, what backward reads."""
-    p = _parsed(program)
-    q = derivative(p).forward if save else p
+    """Streams out and final states; then, where `save` is set, what the backward pass reads."""
+    plan = Plan(program, backend, memory, tuple(counts), tuple(places), reverse)
+    outputs, final, saved = _forward(plan, Given(inputs, states, stacks, lengths, resets), save)
+    return _owned([*outputs, *final, *saved], [*inputs, *states, *stacks])
+
+
+@_run.register_fake
+def _fake(
+    program: str,
+    backend: str,
+    memory: str,
+    counts: Sequence[int],
+    places: Sequence[int],
+    reverse: bool,
+    save: bool,
+    inputs: list[Tensor],
+    states: list[Tensor],
+    stacks: list[Tensor],
+    lengths: Tensor | None,
+    resets: Tensor | None,
+) -> list[Tensor]:
+    known = passes(program)
+    p = known.program
     like = inputs[0]
-    check_lengths(lengths, like.shape[0])
-    chosen = select(backend, q, like.device, like.dtype)
-    with torch.no_grad(), torch.autocast(like.device.type, enabled=False):
-        result = chosen.run(
-            q, inputs, states, parameters, lengths=lengths, resets=resets, reverse=reverse
-        )
-    outputs, saved = result.outputs[: len(p.outputs)], result.outputs[len(p.outputs) :]
-    return _owned([*outputs, *result.states, *result.sums, *saved], [*inputs, *states, *parameters])
+    T, B = like.shape[:2]
+    plan = Plan(program, backend, memory, tuple(counts), tuple(places), reverse)
+    sizes = p.sizes(x.shape for x in (*inputs, *states, *unstacked(plan, stacks)))
+    q = known.derivative.forward if save and memory == "fast" else p
+    streams = [
+        like.new_empty((T, B, *([sizes[s] for s in q.named[o].shape] or [1]))) for o in q.outputs
+    ]
+    n = len(p.outputs)
+    if save and memory == "small":
+        number, _ = segments(T)
+        streams += [s.new_empty((number, *s.shape)) for s in states]
+    final = [s.new_empty(s.shape) for s in states]
+    return [*streams[:n], *final, *streams[n:]]
+
+
+@torch.library.custom_op("cellwright::run_backward", mutates_args=())
+def _run_backward(
+    program: str,
+    backend: str,
+    memory: str,
+    counts: Sequence[int],
+    places: Sequence[int],
+    reverse: bool,
+    wants_streams: bool,
+    inputs: list[Tensor],
+    states: list[Tensor],
+    stacks: list[Tensor],
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    saved: list[Tensor],
+    grads: list[Tensor],
+) -> list[Tensor]:
+    """The gradients of the streams in, where they are wanted, of the states and of the stacks."""
+    plan = Plan(program, backend, memory, tuple(counts), tuple(places), reverse)
+    given = Given(inputs, states, stacks, lengths, resets)
+    with torch.no_grad(), torch.autocast(inputs[0].device.type, enabled=False):
+        found = backward(plan, given, saved, grads, wants_streams)
+    return _owned([x for xs in found for x in xs], [*inputs, *states, *stacks, *saved, *grads])
+
+
+@_run_backward.register_fake
+def _fake_backward(
+    program: str,
+    backend: str,
+    memory: str,
+    counts: Sequence[int],
+    places: Sequence[int],
+    reverse: bool,
+    wants_streams: bool,
+    inputs: list[Tensor],
+    states: list[Tensor],
+    stacks: list[Tensor],
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    saved: list[Tensor],
+    grads: list[Tensor],
+) -> list[Tensor]:
+    return [x.new_empty(x.shape) for x in (*(inputs if wants_streams else ()), *states, *stacks)]
 
 
 def _owned(results: list[Tensor], arguments: list[Tensor]) -> list[Tensor]:
@@ -148,122 +313,24 @@ def _owned(results: list[Tensor], arguments: list[Tensor]) -> list[Tensor]:
     return results
 
 
-@_run.register_fake
-def _fake(
-    program: str,
-    backend: str,
-    save: bool,
-    inputs: list[Tensor],
-    states: list[Tensor],
-    parameters: list[Tensor],
-    lengths: Tensor | None,
-    resets: Tensor | None,
-    reverse: bool,
-) -> list[Tensor]:
-    p = _parsed(program)
-    q = derivative(p).forward if save else p
-    like = inputs[0]
-    T, B = like.shape[:2]
-    sizes = p.sizes(x.shape for x in (*inputs, *states, *parameters))
-    streams = [
-        like.new_empty((T, B, *([sizes[s] for s in q.named[o].shape] or [1]))) for o in q.outputs
-    ]
-    final = [like.new_empty((B, sizes[v.shape[0]])) for v in p.states]
-    sums = [like.new_empty([sizes[s] for s in t.value.shape]) for t in p.sums]
-    return [*streams[: len(p.outputs)], *final, *sums, *streams[len(p.outputs) :]]
-
-
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    program, backend, save, streams, states, parameters, lengths, resets, reverse = inputs
-    p = _parsed(program)
-    results = len(p.outputs) + len(p.states) + len(p.sums)
+    *plan, _, streams, states, stacks, lengths, resets = inputs
+    ctx.plan = Plan(*plan)
+    ctx.counts = len(streams), len(states), len(stacks)
+    results = len(passes(ctx.plan.program).program.outputs) + len(states)
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(*streams, *states, *parameters, *output[results:], lengths, resets)
+    ctx.save_for_backward(*streams, *states, *stacks, *output[results:], lengths, resets)
     ctx.shapes = [x.shape for x in output[:results]]
-    ctx.of = (program, backend, save, reverse, any(x.requires_grad for x in streams))
+    ctx.wants_streams = any(x.requires_grad for x in streams)
 
 
 def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
-    program, backend, save, reverse, wants_streams = ctx.of
-    p = _parsed(program)
+    n, m, k = ctx.counts
     *tensors, lengths, resets = ctx.saved_tensors
-    n, m, k = len(p.inputs), len(p.states), len(p.parameters)
-    arguments, saved = tensors[: n + m + k], tensors[n + m + k :]
-    given = [
-        x.new_zeros(shape) if g is None else g
-        for g, shape, x in zip(grads, ctx.shapes, repeat(tensors[0]))
-    ]
-    if save and not p.sums and not torch.is_grad_enabled() and not _seen_into(given):
-        d = derivative(p)
-        own = dict(zip((v.name for v in p.arguments), arguments, strict=True))
-        text = _backward_text(p, wants_streams)
-        q = _parsed(text)
-        found: list[Tensor | None] = list(
-            _run(
-                text,
-                backend,
-                False,
-                [*given[: len(p.outputs)], *(own[v] for v in d.saved_inputs), *saved],
-                given[len(p.outputs) :],
-                [own[r.name] for r in q.parameters],
-                lengths,
-                resets,
-                not reverse,
-            )
-        )
-        if not wants_streams:
-            found = [*repeat(None, n), *found]
-    else:
-        found = _by_reference(p, arguments, given, lengths, resets, reverse)
-    return (None, None, None, found[:n], found[n : n + m], found[n + m :], None, None, None)
+    given = Given(tensors[:n], tensors[n : n + m], tensors[n + m : n + m + k], lengths, resets)
+    by = _filled(grads[: len(ctx.shapes)], ctx.shapes, tensors[0])
+    found = _gradients(ctx.plan, given, tensors[n + m + k :], by, ctx.wants_streams)
+    return (*repeat(None, 7), found[:n], found[n : n + m], found[n + m :], None, None)
 
 
 _run.register_autograd(_backward, setup_context=_setup_context)
-
-
-@lru_cache(maxsize=1024)
-def _backward_text(p: Program, wants_streams: bool) -> str:
-    """The backward program; without the gradients of streams in, where nobody wants them."""
-    backward = derivative(p).backward
-    return print_program(backward if wants_streams else with_outputs(backward, ()))
-
-
-def _by_reference(
-    p: Program,
-    arguments: Sequence[Tensor],
-    given: Sequence[Tensor],
-    lengths: Tensor | None,
-    resets: Tensor | None,
-    reverse: bool,
-) -> list[Tensor | None]:
-    """By torch's own autograd through the reference: gradients that can be differentiated again."""
-    again = torch.is_grad_enabled()
-    with torch.enable_grad():
-        # An argument may be computed from another one; a view of each keeps their gradients apart.
-        views = [x.view_as(x) if x.requires_grad else x for x in arguments]
-        n, m = len(p.inputs), len(p.states)
-        result = reference.run(
-            p,
-            views[:n],
-            views[n : n + m],
-            views[n + m :],
-            lengths=lengths,
-            resets=resets,
-            reverse=reverse,
-        )
-        pairs = [
-            (y, g)
-            for y, g in zip((*result.outputs, *result.states, *result.sums), given, strict=True)
-            if y.requires_grad
-        ]
-        wanted = [x for x in views if x.requires_grad]
-        found = iter(
-            torch.autograd.grad(
-                [y for y, _ in pairs],
-                wanted,
-                [g for _, g in pairs],
-                create_graph=again,
-                allow_unused=True,
-            )
-        )
-    return [next(found) if x.requires_grad else None for x in views]

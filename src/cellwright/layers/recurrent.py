@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import sqrt
 from numbers import Real
 from operator import index
@@ -22,6 +22,7 @@ from cellwright.layers import interop
 from cellwright.layers.call import Call, Expected, LayerError, State
 from cellwright.layers.operator import execute
 from cellwright.layers.parameters import Stack, stacks
+from cellwright.layers.passes import MEMORY, Given, Plan
 from cellwright.program.program import Program
 from cellwright.program.transforms import project, spelled_out, watch, without_biases
 
@@ -44,6 +45,8 @@ class Recurrent(nn.Module):
         proj_size: `P` > 0 multiplies the output state by a learned `(P, H)` matrix (LSTMP).
         device, dtype: of the parameters.
         backend: `"auto"`, or the name of the one to insist on; `cellwright doctor` lists them.
+        memory: what training keeps between its passes: `"fast"`, all that the backward pass reads;
+            `"small"`, the states at a few steps, from which it computes the rest again.
         constants: new values for the cell's `const` lines.
 
     Parameters are stacked as torch stacks them, the cell's equations giving the order of gates:
@@ -76,6 +79,7 @@ class Recurrent(nn.Module):
         dtype: torch.dtype | None = None,
         *,
         backend: str = "auto",
+        memory: str = "fast",
         **constants: float,
     ) -> None:
         super().__init__()
@@ -107,7 +111,9 @@ class Recurrent(nn.Module):
         self.input_size, self.hidden_size, self.proj_size = input_size, hidden_size, proj_size
         self.num_layers, self.bias, self.batch_first = num_layers, bias, batch_first
         self.dropout, self.bidirectional = float(dropout), bidirectional
-        self.backend, self.constants = backend, constants
+        if memory not in MEMORY:
+            raise LayerError(f"memory must be {' or '.join(map(repr, MEMORY))}, got {memory!r}")
+        self.backend, self.memory, self.constants = backend, memory, constants
         self._build()
         select(
             backend,
@@ -138,7 +144,7 @@ class Recurrent(nn.Module):
         self.program: Program = p
         self._twin = interop.twin(given)
         self._stacks: tuple[Stack, ...] = stacks(p)
-        self._step = _Step(p)
+        self._step = _Step(p, self._stacks)
         # A cell that mixes its input with values of the hidden size has x of size H.
         square = p.inputs[0].shape != ("I",)
         sizes = [self._sizes(layer)["I"] for layer in range(self.num_layers)]
@@ -354,17 +360,17 @@ class Recurrent(nn.Module):
             for direction in range(self._directions):
                 at = layer * self._directions + direction
                 watching = (layer, direction) == watched
-                step = _Step(watch(self.program)) if watching else self._step
-                views = self.views(layer, bool(direction))
+                step = _Step(watch(self.program), self._stacks) if watching else self._step
+                suffix = _suffix(layer, direction)
                 streams, new = execute(
-                    step.text,
-                    self.backend,
-                    [x],
-                    [s[at] for s in call.state],
-                    [views[name] for name in step.parameters],
-                    call.lengths,
-                    call.resets_from(direction),
-                    bool(direction),
+                    step.plan(self.backend, self.memory, bool(direction)),
+                    Given(
+                        [x],
+                        [s[at] for s in call.state],
+                        [getattr(self, s.name + suffix) for s in self._stacks],
+                        call.lengths,
+                        call.resets_from(direction),
+                    ),
                 )
                 named = dict(zip(step.outputs, streams, strict=True))
                 outputs.append(named[self.program.outputs[0]])
@@ -400,6 +406,7 @@ class Recurrent(nn.Module):
             ("bidirectional", False),
             ("proj_size", 0),
             ("backend", "auto"),
+            ("memory", "fast"),
         ):
             if getattr(self, name) != default:
                 shown.append(f"{name}={getattr(self, name)!r}")
@@ -410,11 +417,16 @@ class Recurrent(nn.Module):
 class _Step:
     """A program as the operator takes it."""
 
-    def __init__(self, p: Program) -> None:
+    def __init__(self, p: Program, stacks: Sequence[Stack]) -> None:
         p = spelled_out(p)
         self.text = print_program(p)
-        self.parameters = tuple(q.name for q in p.parameters)
         self.outputs = p.outputs
+        members = [q.name for stack in stacks for q in stack.members]
+        self.counts = tuple(len(stack.members) for stack in stacks)
+        self.places = tuple(members.index(q.name) for q in p.parameters)
+
+    def plan(self, backend: str, memory: str, reverse: bool) -> Plan:
+        return Plan(self.text, backend, memory, self.counts, self.places, reverse)
 
 
 def _size(name: str, size: SupportsIndex, least: int = 1) -> int:

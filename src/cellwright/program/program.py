@@ -77,6 +77,14 @@ class Program:
     """Values added up over all steps and sequences, where a forward pass has none: the gradients
     of parameters. A sum has the shape of its parameter; a matrix is a sum of outer products."""
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        """Taken once: programs are keys of every cache, and a run looks into several."""
+        return hash((self.inputs, self.states, self.equations, self.outputs, self.sums))
+
     @property
     def arguments(self) -> tuple[Value, ...]:
         """What a run is given: streams in, initial states, parameters."""

@@ -202,7 +202,7 @@ class _Emitter:
         of = self.of
         if phase == "loop" and v in of.states:
             return "old", of.states.index(v)
-        if phase == "loop" and v in of.schedule.next and of.at[v][0] == "loop":
+        if phase == "loop" and v in of.schedule.next and of.at.get(v, ("",))[0] == phase:
             return "now", of.schedule.next.index(v)
         for kind, things in (*self._kept.items(), ("in", of.inputs), ("out", of.outputs)):
             if v in things:

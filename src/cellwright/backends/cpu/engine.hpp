@@ -152,7 +152,7 @@ static long chunk_steps(const Given& g) {
     for (int i = 0; i < CHUNKS; i++) wide += blocks_of(g.size[CHUNK_SIZE[i]]) * BLOCK;
     const long fitting = 393216 / ((wide + 1) * (long)sizeof(REAL));
     const long rows = fitting < 192 ? 192 : fitting > 1024 ? 1024 : fitting;
-    const long a_step = (g.batch + g.groups - 1) / g.groups;
+    const long a_step = most(1, (g.batch + g.groups - 1) / g.groups);
     const long most = (rows + a_step - 1) / a_step;
     const long chunks = (g.steps + most - 1) / most;
     return chunks ? (g.steps + chunks - 1) / chunks : 1;

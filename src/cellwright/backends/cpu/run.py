@@ -60,11 +60,7 @@ def run(
     reverse: bool = False,
     private: int = 0,
 ) -> Result:
-    """Run all steps; arguments and results as `reference.run`, which is the specification.
-
-    The last `private` streams out are for this engine only, as what is saved for a backward pass:
-    they may share memory with other streams out, and hold anything where a sequence is over.
-    """
+    """Run all steps; arguments and results as `reference.run`, which is the specification."""
     like = inputs[0]
     if like.dtype in HALF:
         wide = ([x.float() for x in xs] for xs in (inputs, states, parameters))
@@ -234,9 +230,9 @@ class _Plan:
         for: such a state is its new value, one step later."""
         s, env = self.layout.schedule, {}
         shared: set[Value] = set()
-        public = s.outputs[: len(s.outputs) - private]
+        public, own = s.outputs[: len(s.outputs) - private], s.outputs[len(s.outputs) - private :]
         for state, new, initial in zip(self.program.states, s.next, states, strict=True):
-            if private and state in s.outputs and new in s.outputs and state not in public:
+            if state in own and new in own and state not in public and new not in public:
                 both = like.new_empty(T + 1, B, initial.shape[-1])
                 both[T if reverse else 0] = initial
                 earlier, later = both[:T], both[1:]

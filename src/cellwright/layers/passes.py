@@ -1,0 +1,296 @@
+"""The two passes of training: a Program over whole sequences, forward and backward."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import count, islice
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from cellwright.backends.reference import Result
+from cellwright.backends.registry import select
+from cellwright.language import program as read_program
+from cellwright.layers.call import check_lengths
+from cellwright.program.derivative import Derivative, derivative
+from cellwright.program.program import Program
+from cellwright.program.transforms import with_outputs
+
+__all__ = [
+    "MEMORY",
+    "Given",
+    "Passes",
+    "Plan",
+    "backward",
+    "forward",
+    "passes",
+    "segments",
+    "unstacked",
+]
+
+MEMORY = ("fast", "small")
+"""What is saved between the passes: `"fast"` all that the backward pass reads; `"small"` the states
+between a few segments of the sequence, each of which runs again in the backward pass."""
+
+
+class Plan(NamedTuple):
+    """What to run, tensors aside."""
+
+    program: str
+    backend: str
+    memory: str
+    counts: tuple[int, ...]
+    """How many parameters each of the tensors has: of one shape, along the first dimension."""
+    places: tuple[int, ...]
+    """For each parameter of the program, which one it is of all that the tensors have."""
+    reverse: bool
+
+
+class Given(NamedTuple):
+    """The tensors of a run."""
+
+    inputs: Sequence[Tensor]
+    """`(T, B, n)` each."""
+    states: Sequence[Tensor]
+    """`(B, n)` each."""
+    stacks: Sequence[Tensor]
+    """Parameters; see `Plan.counts`."""
+    lengths: Tensor | None
+    resets: Tensor | None
+
+
+@dataclass(frozen=True)
+class Passes:
+    """A program, and what training needs of it."""
+
+    program: Program
+
+    @cached_property
+    def derivative(self) -> Derivative:
+        """How it is differentiated."""
+        return derivative(self.program)
+
+    @cached_property
+    def saved(self) -> tuple[str, ...]:
+        """The streams out of the forward pass that are saved, by name."""
+        return self.derivative.forward.outputs[len(self.program.outputs) :]
+
+    @cached_property
+    def backward(self) -> tuple[Program, Program]:
+        """The backward program, without the gradients of streams in and with them."""
+        whole = self.derivative.backward
+        return with_outputs(whole, ()), whole
+
+    @cached_property
+    def streams_again(self) -> tuple[int, ...]:
+        """Which streams in the backward program takes again."""
+        names = [v.name for v in self.program.inputs]
+        return tuple(map(names.index, self.derivative.saved_inputs))
+
+    @cached_property
+    def parameters_again(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Which parameters each backward program takes."""
+        names = [q.name for q in self.program.parameters]
+        without, whole = (tuple(names.index(q.name) for q in p.parameters) for p in self.backward)
+        return without, whole
+
+
+@lru_cache(maxsize=1024)
+def passes(text: str) -> Passes:
+    """Of a program as text."""
+    return Passes(read_program(text))
+
+
+# --- parameters ---------------------------------------------------------------------------------
+
+
+def unstacked(plan: Plan, stacks: Sequence[Tensor]) -> list[Tensor]:
+    """The parameters of a program, from the tensors that have them."""
+    parts: list[Tensor] = []
+    for w, n in zip(stacks, plan.counts, strict=True):
+        parts += torch.split(w, w.shape[0] // n) if n > 1 else (w,)
+    return [parts[i] for i in plan.places]
+
+
+def _stacked(plan: Plan, parts: Sequence[Tensor]) -> list[Tensor]:
+    """The inverse of `unstacked`."""
+    at = {place: part for place, part in zip(plan.places, parts, strict=True)}
+    members = (at[i] for i in range(len(at)))
+    return [_beside(list(islice(members, n))) for n in plan.counts]
+
+
+def _beside(parts: Sequence[Tensor]) -> Tensor:
+    """`torch.cat`, without a copy where the parts lie side by side in memory already."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    memory = first.untyped_storage().data_ptr()
+    for part, at in zip(parts, count(first.storage_offset(), first.numel())):  # noqa: B905
+        same = part.storage_offset() == at and part.untyped_storage().data_ptr() == memory
+        if not (same and part.is_contiguous()):
+            return torch.cat(list(parts))
+    return first.as_strided((len(parts) * first.shape[0], *first.shape[1:]), first.stride())
+
+
+# --- passes -------------------------------------------------------------------------------------
+
+
+def forward(plan: Plan, given: Given, save: bool) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """Streams out, final states, and, where `save` is set, what `backward` needs.
+
+    Raises LayerError where lengths are out of range, BackendError where the backend cannot run it.
+    """
+    known = passes(plan.program)
+    check_lengths(given.lengths, given.inputs[0].shape[0])
+    parameters = unstacked(plan, given.stacks)
+    if save and plan.memory == "small":
+        return _forward_in_segments(plan, known, given, parameters)
+    p = known.derivative.forward if save else known.program
+    found = _run(plan, p, given, given.inputs, given.states, parameters, len(known.saved) * save)
+    n = len(known.program.outputs)
+    return found.outputs[:n], found.states, found.outputs[n:]
+
+
+def backward(
+    plan: Plan, given: Given, saved: Sequence[Tensor], grads: Sequence[Tensor], wants_streams: bool
+) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """The gradients of the inputs, where they are wanted, of the states and of the stacks.
+
+    `grads` are those of the streams out and of the final states.
+    """
+    known = passes(plan.program)
+    parameters = unstacked(plan, given.stacks)
+    small = plan.memory == "small"
+    run = _backward_in_segments if small else _backward
+    found = run(plan, known, given, parameters, saved, grads, wants_streams)
+    return found.outputs, found.states, _stacked(plan, found.sums)
+
+
+def _run(
+    plan: Plan,
+    p: Program,
+    given: Given,
+    inputs: Sequence[Tensor],
+    states: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+    private: int = 0,
+    turned: bool = False,
+) -> Result:
+    like = inputs[0]
+    backend = select(plan.backend, p, like.device, like.dtype)
+    return backend.run(
+        p,
+        inputs,
+        states,
+        parameters,
+        lengths=given.lengths,
+        resets=given.resets,
+        reverse=plan.reverse ^ turned,
+        private=private,
+    )
+
+
+def _backward(
+    plan: Plan,
+    known: Passes,
+    given: Given,
+    parameters: Sequence[Tensor],
+    saved: Sequence[Tensor],
+    grads: Sequence[Tensor],
+    wants_streams: bool,
+) -> Result:
+    n = len(known.program.outputs)
+    again = [given.inputs[i] for i in known.streams_again]
+    return _run(
+        plan,
+        known.backward[wants_streams],
+        given,
+        [*grads[:n], *again, *saved],
+        grads[n:],
+        [parameters[i] for i in known.parameters_again[wants_streams]],
+        turned=True,
+    )
+
+
+# --- in segments --------------------------------------------------------------------------------
+
+
+def segments(steps: int) -> tuple[int, int]:
+    """How many segments `memory="small"` cuts a sequence in, and how many steps each has."""
+    each = torch.sym_max(16, steps // 8)
+    return (steps + each - 1) // each, each
+
+
+def _segment(given: Given, start: int, each: int) -> Given:
+    """The part of a run from step `start` on; its states are still those of the whole."""
+    end = start + each
+    return given._replace(
+        inputs=[x[start:end] for x in given.inputs],
+        lengths=None if given.lengths is None else (given.lengths - start).clamp(0, each),
+        resets=None if given.resets is None else given.resets[start:end],
+    )
+
+
+def _forward_in_segments(
+    plan: Plan, known: Passes, given: Given, parameters: Sequence[Tensor]
+) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """Saved is, of each state, `(segments, B, n)`: as the segment reads it."""
+    number, each = segments(given.inputs[0].shape[0])
+    saved = [s.new_empty(number, *s.shape) for s in given.states]
+    outputs: list[Tensor] = []
+    states = given.states
+    for i in range(number)[:: -1 if plan.reverse else 1]:
+        for kept, s in zip(saved, states, strict=True):
+            kept[i] = s
+        part = _segment(given, i * each, each)
+        found = _run(plan, known.program, part, part.inputs, states, parameters)
+        _put(outputs, found.outputs, i * each, given)
+        states = found.states
+    return outputs, list(states), saved
+
+
+def _backward_in_segments(
+    plan: Plan,
+    known: Passes,
+    given: Given,
+    parameters: Sequence[Tensor],
+    saved: Sequence[Tensor],
+    grads: Sequence[Tensor],
+    wants_streams: bool,
+) -> Result:
+    n = len(known.program.outputs)
+    number, each = segments(given.inputs[0].shape[0])
+    by_inputs: list[Tensor] = []
+    by_states = grads[n:]
+    sums: list[Tensor] = []
+    for i in range(number)[:: 1 if plan.reverse else -1]:
+        start = i * each
+        part = _segment(given, start, each)
+        again = _run(
+            plan,
+            known.derivative.forward,
+            part,
+            part.inputs,
+            [kept[i] for kept in saved],
+            parameters,
+            len(known.saved),
+        )
+        by_part = [*(g[start : start + each] for g in grads[:n]), *by_states]
+        residuals = again.outputs[n:]
+        found = _backward(plan, known, part, parameters, residuals, by_part, wants_streams)
+        _put(by_inputs, found.outputs, start, given)
+        by_states = found.states
+        sums = [a.add_(b) for a, b in zip(sums, found.sums, strict=True)] if sums else found.sums
+    return Result(by_inputs, list(by_states), sums)
+
+
+def _put(whole: list[Tensor], parts: Sequence[Tensor], start: int, given: Given) -> None:
+    """Put streams of a segment where they belong; the first ones make room for all."""
+    if not whole:
+        steps = given.inputs[0].shape[0]
+        whole += [x.new_empty(steps, *x.shape[1:]) for x in parts]
+    for x, part in zip(whole, parts, strict=True):
+        x[start : start + part.shape[0]] = part
