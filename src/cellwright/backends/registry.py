@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 
@@ -56,6 +57,7 @@ BACKENDS: tuple[Backend, ...] = (
 """Fastest first."""
 
 
+@lru_cache(maxsize=4096)
 def select(name: str, program: Program | None, device: torch.device, dtype: torch.dtype) -> Backend:
     """The backend of that name; for `"auto"` the fastest that can run the program.
 

@@ -45,7 +45,7 @@ def execute(plan: Plan, given: Given) -> tuple[list[Tensor], list[Tensor]]:
         results = _run(*plan, save, *map(list, given[:3]), *given[3:])
         return results[:n], results[n : n + m]
     if not save:
-        outputs, states, _ = _forward(plan, given, save)
+        outputs, states, _ = forward(plan, given, save)
         return outputs, states
     results = list(_Recurrence.apply(plan, given, *tensors))
     return results[:n], results[n:]
@@ -94,14 +94,6 @@ def _is_plain(tensors: Sequence[Tensor]) -> bool:
 _PLAIN = (Tensor, torch.nn.Parameter)
 
 
-def _forward(
-    plan: Plan, given: Given, save: bool
-) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    device = given.inputs[0].device.type
-    with torch.no_grad(), torch.autocast(device, enabled=False):
-        return forward(plan, given, save)
-
-
 # --- as an autograd function --------------------------------------------------------------------
 
 
@@ -110,7 +102,7 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, plan: Plan, given: Given, *tensors: Tensor) -> tuple[Tensor, ...]:
-        outputs, states, saved = _forward(plan, given, save=True)
+        outputs, states, saved = forward(plan, given, save=True)
         ctx.set_materialize_grads(False)
         ctx.plan, ctx.counts = plan, (len(given.inputs), len(given.states), len(given.stacks))
         ctx.shapes = [x.shape for x in (*outputs, *states)]
@@ -148,8 +140,7 @@ def _gradients(
         return _by_reference(plan, given, grads)
     streams: Sequence[Tensor | None]
     if _is_plain([*grads, *given.inputs]):
-        with torch.autocast(grads[0].device.type, enabled=False):
-            streams, states, stacks = backward(plan, given, saved, grads, wants_streams)
+        streams, states, stacks = backward(plan, given, saved, grads, wants_streams)
     else:
         found = _run_backward(
             *plan, wants_streams, *map(list, given[:3]), *given[3:], list(saved), list(grads)
@@ -218,7 +209,8 @@ def _run(
 ) -> list[Tensor]:
     """Streams out and final states; then, where `save` is set, what the backward pass reads."""
     plan = Plan(program, backend, memory, tuple(counts), tuple(places), reverse)
-    outputs, final, saved = _forward(plan, Given(inputs, states, stacks, lengths, resets), save)
+    with torch.no_grad():
+        outputs, final, saved = forward(plan, Given(inputs, states, stacks, lengths, resets), save)
     return _owned([*outputs, *final, *saved], [*inputs, *states, *stacks])
 
 
@@ -275,7 +267,7 @@ def _run_backward(
     """The gradients of the streams in, where they are wanted, of the states and of the stacks."""
     plan = Plan(program, backend, memory, tuple(counts), tuple(places), reverse)
     given = Given(inputs, states, stacks, lengths, resets)
-    with torch.no_grad(), torch.autocast(inputs[0].device.type, enabled=False):
+    with torch.no_grad():
         found = backward(plan, given, saved, grads, wants_streams)
     return _owned([x for xs in found for x in xs], [*inputs, *states, *stacks, *saved, *grads])
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import count, islice
@@ -115,6 +116,32 @@ def unstacked(plan: Plan, stacks: Sequence[Tensor]) -> list[Tensor]:
     return [parts[i] for i in plan.places]
 
 
+def _detached(plan: Plan, stacks: Sequence[Tensor]) -> list[Tensor]:
+    """As `unstacked`, for a pass: nothing that autograd follows."""
+    parts: list[Tensor] = []
+    for w, n in zip(stacks, plan.counts, strict=True):
+        parts += _parts(w, n) if n > 1 else (w,)
+    return [parts[i] for i in plan.places]
+
+
+def _parts(w: Tensor, n: int) -> tuple[Tensor, ...]:
+    """Views of a tensor cut in n along its first dimension; those of a Parameter are kept, as they
+    take longer to make than a short sequence to run."""
+    if not isinstance(w, torch.nn.Parameter):
+        return w.detach().chunk(n)
+    key, at = id(w), w.data_ptr()
+    owner, place, parts = _KEPT.get(key, (None, 0, ()))
+    if owner is None or owner() is not w or place != at or len(parts) != n:
+        parts = w.detach().chunk(n)
+        _KEPT[key] = weakref.ref(w, lambda _: _KEPT.pop(key, None)), at, parts
+    return parts
+
+
+_KEPT: dict[int, tuple[Callable[[], Tensor | None], int, tuple[Tensor, ...]]] = {}
+"""By the identity of a Parameter: the Parameter, its address, and views of it. The views hold its
+memory, so the address cannot stand for another's."""
+
+
 def _stacked(plan: Plan, parts: Sequence[Tensor]) -> list[Tensor]:
     """The inverse of `unstacked`."""
     at = {place: part for place, part in zip(plan.places, parts, strict=True)}
@@ -145,7 +172,7 @@ def forward(plan: Plan, given: Given, save: bool) -> tuple[list[Tensor], list[Te
     """
     known = passes(plan.program)
     check_lengths(given.lengths, given.inputs[0].shape[0])
-    parameters = unstacked(plan, given.stacks)
+    parameters = _detached(plan, given.stacks)
     if save and plan.memory == "small":
         return _forward_in_segments(plan, known, given, parameters)
     p = known.derivative.forward if save else known.program
@@ -162,7 +189,7 @@ def backward(
     `grads` are those of the streams out and of the final states.
     """
     known = passes(plan.program)
-    parameters = unstacked(plan, given.stacks)
+    parameters = _detached(plan, given.stacks)
     small = plan.memory == "small"
     run = _backward_in_segments if small else _backward
     found = run(plan, known, given, parameters, saved, grads, wants_streams)
@@ -181,16 +208,16 @@ def _run(
 ) -> Result:
     like = inputs[0]
     backend = select(plan.backend, p, like.device, like.dtype)
-    return backend.run(
-        p,
-        inputs,
-        states,
-        parameters,
-        lengths=given.lengths,
-        resets=given.resets,
-        reverse=plan.reverse ^ turned,
-        private=private,
-    )
+    options = {
+        "lengths": given.lengths,
+        "resets": given.resets,
+        "reverse": plan.reverse ^ turned,
+        "private": private,
+    }
+    if torch.is_autocast_enabled(like.device.type):  # what it casts is cast already
+        with torch.autocast(like.device.type, enabled=False):
+            return backend.run(p, inputs, states, parameters, **options)
+    return backend.run(p, inputs, states, parameters, **options)
 
 
 def _backward(

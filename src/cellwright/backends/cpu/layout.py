@@ -91,7 +91,7 @@ class Layout:
         )
         return tuple(dict.fromkeys(found))
 
-    @property
+    @cached_property
     def matrices(self) -> tuple[Value, ...]:
         """What each panel is made from."""
         return tuple(q.matrix for q in self.panels)

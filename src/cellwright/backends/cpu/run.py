@@ -70,74 +70,40 @@ def run(
     made = plan.layout
     T, B = like.shape[:2]
     sizes = plan.sizes(inputs, states, parameters)
+    numbers = tuple(sizes[n] for n in made.sizes)
     fixed = plan.fixed(parameters, sizes, like.dtype)
     alias = private and resets is None and not (reverse and lengths is not None)
     outputs, previous = plan.streams(like, T, B, sizes, states, private if alias else 0, reverse)
     final = [like.new_empty(B, x.shape[-1]) for x in states]
     sums = plan.sums(like, sizes)
-    groups, sharing = _team(made, T * B, B, sizes)
+    groups, sharing = plan.team(T, B, numbers, torch.get_num_threads())
+    held: list[Tensor] = []  # what the engine is given an address of
 
-    call = _Call()
-    call.integers(T, B, groups, sharing, int(reverse))
-    call.optional(None if lengths is None else lengths.to(torch.int64))
-    call.optional(resets)
-    call.integers(*(sizes[n] for n in made.sizes))
+    def address(x: Tensor) -> int:
+        held.append(x)
+        return x.data_ptr()
+
+    given = [T, B, groups, sharing, int(reverse)]
+    given.append(0 if lengths is None else address(lengths.to(torch.int64).contiguous()))
+    given.append(0 if resets is None else address(resets.contiguous()))
+    given += numbers
     for i in plan.inputs:
-        call.stream(inputs[i])
+        given += address(inputs[i].contiguous()), inputs[i].shape[-1]
     for v in made.outputs:
-        call.stream(outputs[v])
+        given += outputs[v].data_ptr(), outputs[v].shape[-1]
     for v in made.previous:
-        if v in previous:
-            call.integers(0, 0)
-        else:
-            call.stream(outputs[v])
+        given += (0, 0) if v in previous else (outputs[v].data_ptr(), outputs[v].shape[-1])
     for x, y in zip(states, final, strict=True):
-        call.tensor(x)
-        call.tensor(y)
-    for v in (*made.vectors, *made.numbers):
-        call.tensor(fixed[v])
+        given += address(x.contiguous()), y.data_ptr()
+    given += [address(fixed[v].contiguous()) for v in plan.vectors]
     for m in made.matrices:
-        call.matrix(fixed[m])
-    for v in (*made.totals, *made.matrix_sums):
-        call.tensor(sums[v])
-    if plan.entry(like.dtype == torch.float64)(call.address()):
+        given += address(fixed[m]), *fixed[m].stride()
+    given += [sums[v].data_ptr() for v in plan.sums_in_order]
+    call = array("q", given)
+    if plan.entry(like.dtype == torch.float64)(call.buffer_info()[0]):
         raise MemoryError("the CPU engine could not get the memory for its states and matrices")
     s = made.schedule
     return Result([outputs[v] for v in s.outputs], final, [sums[v] for v in s.sums])
-
-
-class _Call:
-    """What the engine is given, in the order of `Given` in rows.hpp; keeps the memory alive."""
-
-    def __init__(self) -> None:
-        self._numbers = array("q")
-        self._held: list[Tensor] = []
-
-    def integers(self, *numbers: int) -> None:
-        self._numbers.extend(numbers)
-
-    def tensor(self, x: Tensor) -> None:
-        x = x.contiguous()
-        self._held.append(x)
-        self._numbers.append(x.data_ptr())
-
-    def optional(self, x: Tensor | None) -> None:
-        if x is None:
-            self._numbers.append(0)
-        else:
-            self.tensor(x)
-
-    def stream(self, x: Tensor) -> None:
-        """A tensor `(T, B, n)`."""
-        self.tensor(x)
-        self._numbers.append(x.shape[-1])
-
-    def matrix(self, x: Tensor) -> None:
-        self._held.append(x)
-        self._numbers.extend((x.data_ptr(), *x.stride()))
-
-    def address(self) -> int:
-        return self._numbers.buffer_info()[0]
 
 
 # --- what is known of a program -----------------------------------------------------------------
@@ -187,12 +153,27 @@ class _Plan:
         shapes = [x.shape for xs in given for x in xs]
         return {name: shapes[i][k] for name, (i, k) in self._first_with.items()}
 
+    def team(self, T: int, B: int, sizes: tuple[int, ...], threads: int) -> tuple[int, int]:
+        """How many groups of rows there are, and how many threads share the units of each."""
+        key = (T, B, sizes, threads)
+        if key not in self._teams:
+            self._teams[key] = _team(self.layout, T, B, sizes, threads)
+        return self._teams[key]
+
+    @cached_property
+    def _teams(self) -> dict[tuple[int, int, tuple[int, ...], int], tuple[int, int]]:
+        return {}
+
     # --- what is the same in every step ----------------------------------------------------------
 
     @cached_property
+    def vectors(self) -> tuple[Value, ...]:
+        """Vectors, then numbers."""
+        return (*self.layout.vectors, *self.layout.numbers)
+
+    @cached_property
     def _wanted(self) -> tuple[Value, ...]:
-        made = self.layout
-        return tuple(dict.fromkeys((*made.vectors, *made.numbers, *made.matrices)))
+        return tuple(dict.fromkeys((*self.vectors, *self.layout.matrices)))
 
     @cached_property
     def _leaves(self) -> tuple[Value, ...]:
@@ -251,6 +232,11 @@ class _Plan:
             pools.setdefault(v.shape, []).append(v)
         return tuple(map(tuple, pools.values()))
 
+    @cached_property
+    def sums_in_order(self) -> tuple[Value, ...]:
+        """Vectors and scalars, then matrices."""
+        return (*self.layout.totals, *self.layout.matrix_sums)
+
     def sums(self, like: Tensor, sizes: dict[str, int]) -> Env:
         """Memory for the sums."""
         env: Env = {}
@@ -260,13 +246,14 @@ class _Plan:
         return env
 
 
-def _team(made: Layout, N: int, B: int, sizes: dict[str, int]) -> tuple[int, int]:
-    """How many groups of rows there are, and how many threads share the units of each."""
-    threads = torch.get_num_threads()
+def _team(
+    made: Layout, T: int, B: int, numbers: tuple[int, ...], threads: int
+) -> tuple[int, int]:
+    sizes = dict(zip(made.sizes, numbers, strict=True))
     stages = made.schedule.loop
     matrices = sum(prod(sizes[n] for n in m.shape) for m in made.matrices)
     elementwise = sum(sizes[v.shape[0]] for g in stages for v in g.vectors)
-    if threads == 1 or N * (matrices + 4 * elementwise) < 200_000:
+    if threads == 1 or B == 0 or T * B * (matrices + 4 * elementwise) < 200_000:
         return 1, 1
     groups = min(threads, B)
     sharing = threads // groups
