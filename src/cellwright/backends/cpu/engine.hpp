@@ -146,12 +146,12 @@ struct Work {
 };
 
 // How many steps a chunk has: what its rows keep is to stay in a cache, and there have to be rows
-// enough for products to be worth their panels.
+// enough for products to be worth their panels, and for sums of outer products worth their memory.
 static long chunk_steps(const Given& g) {
     long wide = 0;
     for (int i = 0; i < CHUNKS; i++) wide += blocks_of(g.size[CHUNK_SIZE[i]]) * BLOCK;
     const long fitting = 393216 / ((wide + 1) * (long)sizeof(REAL));
-    const long rows = fitting < 192 ? 192 : fitting > 1024 ? 1024 : fitting;
+    const long rows = least(1024, most(OUTERS ? 384 : 192, fitting));
     const long a_step = most(1, (g.batch + g.groups - 1) / g.groups);
     const long most = (rows + a_step - 1) / a_step;
     const long chunks = (g.steps + most - 1) / most;
@@ -450,6 +450,8 @@ static Room room(const Given& g, Arena& arena, long steps) {
 }
 
 static void begin(const Given& g, Room& m) {
+    const size_t rows = g.steps * g.batch * sizeof(REAL);
+    for (int i = 0; i < OUTPUTS; i++) kernels->announce(g.out[i].at, rows * units(g, OUTPUT_SIZE[i]));
     memset(m.barriers, 0, g.groups * sizeof(Barrier));
     sort_rows(g, m.rows);
     for (int i = 0; i < VECTORS; i++) {
@@ -468,7 +470,7 @@ static int run_all(const Kernels* all, const int64_t* call) {
     const long threads = g.groups * g.sharing, steps = chunk_steps(g);
     Arena arena = {0, 0};
     room(g, arena, steps);
-    arena.memory = (char*)aligned_alloc(64, arena.used + 64);
+    arena.memory = (char*)kernels->take(arena.used);
     if (!arena.memory) return 1;
     arena.used = 0;
     Room m = room(g, arena, steps);
@@ -476,7 +478,7 @@ static int run_all(const Kernels* all, const int64_t* call) {
 #pragma omp parallel num_threads((int)threads) if (threads > 1)
     run_thread(g, m, steps, omp_get_thread_num(), omp_get_num_threads());
     finish(g, m.rows, m.work);
-    free(arena.memory);
+    kernels->give_back(arena.memory);
     return 0;
 }
 

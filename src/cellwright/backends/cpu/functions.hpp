@@ -10,21 +10,30 @@
 namespace {
 
 #ifdef DOUBLE
-constexpr int MANTISSA = 52, BIAS = 1023;
-constexpr REAL MAGIC = 6755399441055744.0, LOWEST = -746, HIGHEST = 711, FLAT = 40;
+constexpr int MANTISSA = 52;
+constexpr INTEGER ONE = 0x3ff0000000000000;  // the bits of 1
+constexpr REAL MAGIC = 6755399441055744.0, LOWEST = -746, HIGHEST = 711, NORMAL = 708, FLAT = 40;
 constexpr REAL LN2_HIGH = 6.93147180369123816490e-01, LN2_LOW = 1.90821492927058770002e-10;
-constexpr int TERMS = 13;
 #define EACH(name, v) for (long l = 0; l < LANES; l++) v[l] = __builtin_##name(v[l])
 #else
-constexpr int MANTISSA = 23, BIAS = 127;
-constexpr REAL MAGIC = 12582912.0f, LOWEST = -104, HIGHEST = 89, FLAT = 20;
+constexpr int MANTISSA = 23;
+constexpr INTEGER ONE = 0x3f800000;
+constexpr REAL MAGIC = 12582912.0f, LOWEST = -104, HIGHEST = 89, NORMAL = 87, FLAT = 20;
 constexpr REAL LN2_HIGH = 0.693359375f, LN2_LOW = -2.12194440e-4f;
-constexpr int TERMS = 7;
 #define EACH(name, v) for (long l = 0; l < LANES; l++) v[l] = __builtin_##name##f(v[l])
 #endif
 
 INLINE V smaller(V a, V b) { return (a < b) | (a != a) ? a : b; }
 INLINE V larger(V a, V b) { return (a > b) | (a != a) ? a : b; }
+// x, or the bound that it is beyond.
+INLINE V between(V x, REAL low, REAL high) {
+#ifdef AT_MOST
+    return AT_LEAST(AT_MOST(x, splat(high)), splat(low));
+#else
+    x = x > high ? splat(high) : x;
+    return x < low ? splat(low) : x;
+#endif
+}
 INLINE V where(V v, V a, V b) { return v > REAL(0) ? a : b; }
 INLINE V step(V x) { return x > REAL(0) ? splat(1) : V{}; }
 INLINE V sign(V x) { return x > REAL(0) ? splat(1) : x < REAL(0) ? splat(-1) : V{}; }
@@ -35,41 +44,55 @@ INLINE V logarithm(V x) { EACH(log, x); return x; }
 INLINE V sine(V x) { EACH(sin, x); return x; }
 INLINE V cosine(V x) { EACH(cos, x); return x; }
 
-INLINE V power_of_two(I n) { return (V)((n + BIAS) << MANTISSA); }
-
-// x = n ln 2 + r with |r| <= ln 2 / 2; gives n and exp(r) - 1, by its Taylor series.
+// x = n ln 2 + r with |r| <= ln 2 / 2; gives exp(r) - 1, and n in the low bits of `n`: what is above
+// them is shifted out where n becomes an exponent.
 INLINE V reduced(V x, I& n) {
     V k = x * REAL(1.4426950408889634) + MAGIC;
-    n = (I)k - (I)splat(MAGIC);
+    n = (I)k;
     k -= MAGIC;
     const V r = (x - k * LN2_HIGH) - k * LN2_LOW;
-    constexpr double FACTORIAL[] = {1, 1, 2, 6, 24, 120, 720, 5040, 40320, 362880, 3628800,
-                                    39916800, 479001600, 6227020800.0};
-    V p = splat(REAL(1 / FACTORIAL[TERMS]));
+#ifdef DOUBLE
+    // Taylor's series: its error is below a unit in the last place.
+    constexpr double OF[] = {1.0 / 2,       1.0 / 6,        1.0 / 24,       1.0 / 120,
+                             1.0 / 720,     1.0 / 5040,     1.0 / 40320,    1.0 / 362880,
+                             1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800.0};
+    constexpr int TERMS = 12;
+#else
+    // Fitted for the smallest relative error of exp(r), 3e-9 (tools/fit_exponential.py).
+    constexpr float OF[] = {0.49999993f, 0.16666521f, 0.04166839f, 0.008368715f, 0.0013814602f};
+    constexpr int TERMS = 5;
+#endif
+    V q = splat(OF[TERMS - 1]);
 #pragma GCC unroll 16
-    for (int i = TERMS - 1; i > 1; i--) p = p * r + REAL(1 / FACTORIAL[i]);
-    return r + r * r * p;
+    for (int i = TERMS - 2; i >= 0; i--) q = q * r + OF[i];
+    return r * r * q + r;
 }
+
+INLINE V power_of_two(I n) { return (V)((n << MANTISSA) + ONE); }
+
+// v times a power of two, both normal numbers, as the result is.
+INLINE V scaled(V v, I n) { return (V)((I)v + (n << MANTISSA)); }
 
 // In two factors, so that the largest and the subnormal results come out right.
 INLINE V exponential(V x) {
-    x = x > HIGHEST ? splat(HIGHEST) : x;
-    x = x < LOWEST ? splat(LOWEST) : x;
     I n;
-    const V p = reduced(x, n) + REAL(1);
+    const V p = reduced(between(x, LOWEST, HIGHEST), n) + REAL(1);
+    n -= (I)splat(MAGIC);
     const I half = n >> 1;
     return p * power_of_two(half) * power_of_two(n - half);
 }
 
-INLINE V sigmoid(V x) { return REAL(1) / (REAL(1) + exponential(-x)); }
+INLINE V sigmoid(V x) {
+    I n;
+    const V p = reduced(between(-x, -NORMAL, NORMAL), n) + REAL(1);
+    return REAL(1) / (REAL(1) + scaled(p, n));
+}
 
 // By exp(2x) - 1, which keeps the digits of a small x; 1 beyond FLAT / 2.
 INLINE V hyperbolic_tangent(V x) {
-    x = x + x;
-    x = x > FLAT ? splat(FLAT) : x;
-    x = x < -FLAT ? splat(-FLAT) : x;
     I n;
-    const V p = reduced(x, n), two = power_of_two(n), e = two * p + (two - REAL(1));
+    const V p = reduced(between(x + x, -FLAT, FLAT), n);
+    const V two = power_of_two(n), e = two * p + (two - REAL(1));
     return e / (e + REAL(2));
 }
 

@@ -1,16 +1,25 @@
-// Sums of products, by one micro-kernel that keeps a tile of the result in registers.
+// Sums of products, by one micro-kernel that keeps a tile of the result in registers; and memory.
 
 #include "matrix.hpp"
+
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
 namespace {
 
 // M rows of a result, from row `first` of `terms` on: the sum of a @ panel, or where `Transposed` of
 // a^T @ panel, the units of `a` being the rows of the result. Where `Add`, on top of what is there.
-// K columns at a time have sums of their own: few rows alone would wait for one another.
-template <int M, int K, bool Transposed>
+// K columns at a time have sums of their own: few rows alone would wait for one another. `Far`, for a
+// panel that comes from afar and is soon done with, asks for it a page ahead.
+template <int M, int K, bool Transposed, bool Far>
 static void tile(REAL* to, long stride, const Term* terms, int count, long first, bool add) {
     constexpr long ROW = Transposed ? 1 : BLOCK, COLUMN = Transposed ? BLOCK : 1;
     V sum[K][M][2] = {};
+    if (add) {  // there by the time it is read
+#pragma GCC unroll 16
+        for (int i = 0; i < M; i++) __builtin_prefetch(to + i * stride, 1);
+    }
     for (int t = 0; t < count; t++) {
         const long further = Transposed ? BLOCK * BLOCK : terms[t].block;
         const REAL* a = terms[t].a + first * ROW;
@@ -23,6 +32,7 @@ static void tile(REAL* to, long stride, const Term* terms, int count, long first
                 for (int j = 0; j < 8; j++) {
                     const REAL* const at = b + (k + j) * BLOCK;
                     const V b0 = load(at), b1 = load(at + LANES);
+                    if (Far) __builtin_prefetch(at + 4096 / sizeof(REAL));
 #pragma GCC unroll 16
                     for (int i = 0; i < M; i++) {
                         const V x = splat(a[i * ROW + (k + j) * COLUMN]);
@@ -68,22 +78,22 @@ static void tile(REAL* to, long stride, const Term* terms, int count, long first
 // By height; the first has no rows.
 typedef void Tile(REAL* to, long stride, const Term* terms, int count, long first, bool add);
 
-template <bool Transposed> struct Tiles {
+template <bool Transposed, bool Far> struct Tiles {
     static constexpr Tile* of_height[] = {
         0,
-        tile<1, 4, Transposed>,
-        tile<2, 2, Transposed>,
-        tile<3, 2, Transposed>,
-        tile<4, 1, Transposed>,
-        tile<5, 1, Transposed>,
-        tile<6, 1, Transposed>,
+        tile<1, 4, Transposed, Far>,
+        tile<2, 2, Transposed, Far>,
+        tile<3, 2, Transposed, Far>,
+        tile<4, 1, Transposed, Far>,
+        tile<5, 1, Transposed, Far>,
+        tile<6, 1, Transposed, Far>,
 #if TILE > 6
-        tile<7, 1, Transposed>,
-        tile<8, 1, Transposed>,
-        tile<9, 1, Transposed>,
-        tile<10, 1, Transposed>,
-        tile<11, 1, Transposed>,
-        tile<12, 1, Transposed>,
+        tile<7, 1, Transposed, Far>,
+        tile<8, 1, Transposed, Far>,
+        tile<9, 1, Transposed, Far>,
+        tile<10, 1, Transposed, Far>,
+        tile<11, 1, Transposed, Far>,
+        tile<12, 1, Transposed, Far>,
 #endif
     };
 };
@@ -91,9 +101,11 @@ template <bool Transposed> struct Tiles {
 template <bool Transposed>
 static void products(Result to, long n, const Term* terms, int count, bool add) {
     alignas(64) REAL whole[TILE * BLOCK];
+    const bool far = !Transposed && n <= 3 * TILE && terms[0].k >= 256;
     for (long left = (n + TILE - 1) / TILE, row = 0; left > 0; left--) {
         const long height = (n - row + left - 1) / left;  // tiles of nearly the same height
-        Tile* const tile = Tiles<Transposed>::of_height[height];
+        Tile* const tile = far ? Tiles<Transposed, !Transposed>::of_height[height]
+                               : Tiles<Transposed, false>::of_height[height];
         REAL* const at = to.at + row * to.stride;
         if (to.wide >= BLOCK) {
             tile(at, to.stride, terms, count, row, add);
@@ -120,6 +132,45 @@ static void pack(REAL* to, const REAL* m, long by_row, long by_column, long n, l
         for (long i = 0; i < BLOCK; i++) to[i] = i < wide ? m[i * by_row] : REAL(0);
 }
 
+// New memory comes page by page, each at the price of a thousand additions, so what calls work in
+// stays for the next one, as long as it is not too much, and what is large comes in large pages.
+
+constexpr size_t KEPT = 16 << 20, HEAD = 64, PAGE = 2 << 20;
+
+static void* spare;  // its first bytes say how much it is
+
+static void announce(void* memory, size_t bytes) {
+#ifdef MADV_HUGEPAGE
+    const uintptr_t from = ((uintptr_t)memory + PAGE - 1) / PAGE * PAGE;
+    const uintptr_t to = ((uintptr_t)memory + bytes) / PAGE * PAGE;
+    if (from < to) madvise((void*)from, to - from, MADV_HUGEPAGE);
+#else
+    (void)memory, (void)bytes;
+#endif
+}
+
+static void* take(size_t bytes) {
+    char* memory = (char*)__atomic_exchange_n(&spare, (void*)0, __ATOMIC_ACQ_REL);
+    if (!memory || *(size_t*)memory < bytes) {
+        free(memory);
+        memory = (char*)aligned_alloc(HEAD, HEAD + (bytes + HEAD - 1) / HEAD * HEAD);
+        if (!memory) return 0;
+        announce(memory, HEAD + bytes);
+        *(size_t*)memory = bytes;
+    }
+#ifdef POISON
+    memset(memory + HEAD, 0xff, *(size_t*)memory);  // NaN everywhere
+#endif
+    return memory + HEAD;
+}
+
+static void give_back(void* memory) {
+    void* const whole = (char*)memory - HEAD;
+    if (*(size_t*)whole > KEPT) free(whole);
+    else free(__atomic_exchange_n(&spare, whole, __ATOMIC_ACQ_REL));
+}
+
 }  // namespace
 
-extern "C" const Kernels kernels = {products<false>, products<true>, pack};
+extern "C" const Kernels kernels = {products<false>, products<true>, pack,
+                                    take,            give_back,      announce};

@@ -45,6 +45,11 @@ struct Kernels {
     Products* multiply_transposed;
     // Block `block` of the rows of a matrix (n, k), as a panel (k, BLOCK); zeros beyond row n.
     void (*pack)(REAL* to, const REAL* m, long by_row, long by_column, long n, long k, long block);
+    // Memory for a call, aligned to 64 bytes, anything in it; null where there is none.
+    void* (*take)(size_t bytes);
+    void (*give_back)(void* memory);
+    // Says that memory will be written to, all of it.
+    void (*announce)(void* memory, size_t bytes);
 };
 
 }  // namespace

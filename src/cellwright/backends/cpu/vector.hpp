@@ -52,11 +52,16 @@ typedef double Wide __attribute__((vector_size(32)));
 typedef long long Mask __attribute__((vector_size(32)));
 #define MASKED_LOAD(p, m) (V) __builtin_ia32_maskloadpd256((const Wide*)(p), (Mask)(m))
 #define MASKED_STORE(p, m, v) __builtin_ia32_maskstorepd256((Wide*)(p), (Mask)(m), (Wide)(v))
+// One instruction each; the second operand is the result where one is NaN.
+#define AT_MOST(v, bound) (V) __builtin_ia32_minpd256((Wide)(bound), (Wide)(v))
+#define AT_LEAST(v, bound) (V) __builtin_ia32_maxpd256((Wide)(bound), (Wide)(v))
 #elif WIDTH == 32
 typedef float Wide __attribute__((vector_size(32)));
 typedef int Mask __attribute__((vector_size(32)));
 #define MASKED_LOAD(p, m) (V) __builtin_ia32_maskloadps256((const Wide*)(p), (Mask)(m))
 #define MASKED_STORE(p, m, v) __builtin_ia32_maskstoreps256((Wide*)(p), (Mask)(m), (Wide)(v))
+#define AT_MOST(v, bound) (V) __builtin_ia32_minps256((Wide)(bound), (Wide)(v))
+#define AT_LEAST(v, bound) (V) __builtin_ia32_maxps256((Wide)(bound), (Wide)(v))
 #endif
 
 // A vector at the edge of a tensor, whose row may end within it; zero beyond the end.
