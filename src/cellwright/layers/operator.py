@@ -210,7 +210,8 @@ def _run(
     """Streams out and final states; then, where `save` is set, what the backward pass reads."""
     plan = Plan(program, backend, memory, tuple(counts), tuple(places), reverse)
     with torch.no_grad():
-        outputs, final, saved = forward(plan, Given(inputs, states, stacks, lengths, resets), save)
+        given = Given(inputs, states, stacks, lengths, resets)
+        outputs, final, saved = forward(plan, given, save, plain=True)
     return _owned([*outputs, *final, *saved], [*inputs, *states, *stacks])
 
 

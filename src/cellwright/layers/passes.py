@@ -165,8 +165,12 @@ def _beside(parts: Sequence[Tensor]) -> Tensor:
 # --- passes -------------------------------------------------------------------------------------
 
 
-def forward(plan: Plan, given: Given, save: bool) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+def forward(
+    plan: Plan, given: Given, save: bool, plain: bool = False
+) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
     """Streams out, final states, and, where `save` is set, what `backward` needs.
+
+    `plain` wants that as the streams it stands for, not as the backend likes it best.
 
     Raises LayerError where lengths are out of range, BackendError where the backend cannot run it.
     """
@@ -176,7 +180,9 @@ def forward(plan: Plan, given: Given, save: bool) -> tuple[list[Tensor], list[Te
     if save and plan.memory == "small":
         return _forward_in_segments(plan, known, given, parameters)
     p = known.derivative.forward if save else known.program
-    found = _run(plan, p, given, given.inputs, given.states, parameters, len(known.saved) * save)
+    like, wants_streams = given.inputs[0], any(x.requires_grad for x in given.inputs)
+    private = _private(plan, known, like, wants_streams) if save and not plain else 0
+    found = _run(plan, p, given, given.inputs, given.states, parameters, private)
     n = len(known.program.outputs)
     return found.outputs[:n], found.states, found.outputs[n:]
 
@@ -218,6 +224,13 @@ def _run(
         with torch.autocast(like.device.type, enabled=False):
             return backend.run(p, inputs, states, parameters, **options)
     return backend.run(p, inputs, states, parameters, **options)
+
+
+def _private(plan: Plan, known: Passes, like: Tensor, wants_streams: bool) -> int:
+    """How many saved streams only one backend ever sees: all, where it runs both passes."""
+    both = (known.derivative.forward, known.backward[wants_streams])
+    there, back = (select(plan.backend, p, like.device, like.dtype) for p in both)
+    return len(known.saved) if there is back else 0
 
 
 def _backward(
@@ -303,7 +316,7 @@ def _backward_in_segments(
             part.inputs,
             [kept[i] for kept in saved],
             parameters,
-            len(known.saved),
+            _private(plan, known, given.inputs[0], wants_streams),
         )
         by_part = [*(g[start : start + each] for g in grads[:n]), *by_states]
         residuals = again.outputs[n:]

@@ -17,13 +17,13 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TypeAlias
 
 from cellwright.errors import CellwrightError
 
-__all__ = ["BuildError", "Entry", "compiler", "load"]
+__all__ = ["BuildError", "Engine", "compiler", "load"]
 
 HERE = Path(__file__).parent
 FLAGS = [
@@ -68,26 +68,30 @@ _REMEDY = (
 )
 
 
-Entry: TypeAlias = Callable[[int], int]
-"""The engine of a program: given the address of a call, 0 where all went well."""
+@dataclass(frozen=True)
+class Engine:
+    """A program, compiled."""
+
+    run: Callable[[int], int]
+    """Given the address of a call; 0 where all went well."""
+    block: int
+    """How many units lie together in its memory."""
 
 
-def load(source: str, double: bool) -> Entry:
-    """The `run` of a source, in float64 or float32.
+def load(source: str, double: bool) -> Engine:
+    """The engine of a source, in float64 or float32.
 
     Raises BuildError where it cannot be compiled; the message says why and what to do.
     """
+    kernels = ctypes.c_long.in_dll(_kernels(double), "kernels")
     run = _library(source, double).run
     run.argtypes, run.restype = [ctypes.c_void_p, ctypes.c_void_p], ctypes.c_int
-    entry: Entry = partial(run, _kernels(double))
-    return entry
+    return Engine(partial(run, ctypes.addressof(kernels)), kernels.value)
 
 
 @lru_cache
-def _kernels(double: bool) -> int:
-    """The address of the `kernels` of matrix.cpp."""
-    library = _library((HERE / "matrix.cpp").read_text(), double)
-    return ctypes.addressof(ctypes.c_char.in_dll(library, "kernels"))
+def _kernels(double: bool) -> ctypes.CDLL:
+    return _library((HERE / "matrix.cpp").read_text(), double)
 
 
 def _library(source: str, double: bool) -> ctypes.CDLL:

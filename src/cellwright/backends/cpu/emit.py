@@ -74,6 +74,8 @@ class _Emitter:
         ):
             yield _table(name, (self._size(v) for v in values))
         yield _table("PANEL_COLUMNS", (of.sizes.index(m.shape[1]) for m in of.matrices))
+        yield "// Whether a stream out is written for many steps at once, ahead of the loop or behind it."
+        yield _table("OUTPUT_OF_CHUNK", (of.at.get(v, ("loop",))[0] != "loop" for v in of.outputs))
         yield "// The state that goes out as it is read; the input that a chunk is a copy of, or -1."
         yield _table("PREVIOUS_STATE", (of.states.index(v) for v in of.previous))
         yield _table(
@@ -421,4 +423,4 @@ def _title(phase: str, i: int) -> str:
 
 
 def _table(name: str, numbers: Iterable[int]) -> str:
-    return f"constexpr int {name}[] = {{{', '.join(map(str, chain(numbers, (-1,))))}}};"
+    return f"constexpr int {name}[] = {{{', '.join(str(int(k)) for k in chain(numbers, (-1,)))}}};"

@@ -132,12 +132,13 @@ struct Arena {
         used += (n * sizeof(T) + 63) / 64 * 64;
         return p;
     }
+    // An odd number of rows apart, so that the blocks of a row lie in different sets of a cache.
     Stream stream(long rows, long n) {
-        return {take<REAL>(rows * blocks_of(n) * BLOCK), BLOCK, rows * BLOCK};
+        return {take<REAL>((rows | 1) * blocks_of(n) * BLOCK), BLOCK, (rows | 1) * BLOCK};
     }
 };
 
-// A group: its part of a step, and of a chunk; copies of the streams that do not lie evenly.
+// A group: its part of a step, and of a chunk; copies of streams, by chunk.
 struct Work {
     Part step, chunk;
     Stream in_copy[INPUTS + 1], out_copy[OUTPUTS + 1];
@@ -176,24 +177,34 @@ static void lay_out(const Given& g, Arena& arena, Work& w, long rows, long chunk
         w.in_copy[i] = Stream{};
         for (int j = 0; j < CHUNKS; j++)
             if (COPY_OF[j] == i) w.in_copy[i] = w.chunk.chunk[j];
-        if (!is_even(g) && !w.in_copy[i].row)
+        if (g.lengths && !w.in_copy[i].row)
             w.in_copy[i] = arena.stream(chunk_rows, units(g, INPUT_SIZE[i]));
     }
-    for (int i = 0; i < OUTPUTS; i++)
-        w.out_copy[i] =
-            is_even(g) ? Stream{} : arena.stream(chunk_rows, units(g, OUTPUT_SIZE[i]));
+    for (int i = 0; i < OUTPUTS; i++) {
+        // Behind the loop many steps are written as one, so their rows have to lie as those of one.
+        const bool even = g.out[i].step == g.batch * g.out[i].row && g.batch % g.groups == 0;
+        const bool copied = g.lengths || (OUTPUT_OF_CHUNK[i] && !even);
+        w.out_copy[i] = copied ? arena.stream(chunk_rows, units(g, OUTPUT_SIZE[i])) : Stream{};
+    }
 }
 
 // --- rows that come and go ----------------------------------------------------------------------
 
-static void copy_states(const Given& g, const Rows& rows, Work& w, long r, long from, long to, bool in) {
+static void bring_states(const Given& g, const Rows& rows, Work& w, long r, long from, long to) {
     for (int i = 0; i < STATES; i++) {
         const long n = g.size[STATE_SIZE[i]];
-        for (long row = from; row < to; row++) {
-            const long at = rows.sequence(r, row) * n;
-            if (in) copy_row<true>(w.step.old[i], row, (REAL*)g.initial[i] + at, n);
-            else copy_row<false>(w.step.old[i], row, g.final[i] + at, n);
-        }
+        for (long row = from; row < to; row++)
+            copy_row(row_of(w.step.old[i], row), flat(g.initial[i] + rows.sequence(r, row) * n), n,
+                     true);
+    }
+}
+
+static void leave_states(const Given& g, const Rows& rows, Work& w, long r, long from, long to) {
+    for (int i = 0; i < STATES; i++) {
+        const long n = g.size[STATE_SIZE[i]];
+        for (long row = from; row < to; row++)
+            copy_row(flat(g.final[i] + rows.sequence(r, row) * n), row_of(w.step.old[i], row), n,
+                     false);
     }
 }
 
@@ -205,63 +216,81 @@ static void reset_states(const Given& g, const Rows& rows, const Stream* states,
                     memset(place(states[i], b, row), 0, BLOCK * sizeof(REAL));
 }
 
-// States as this step reads them.
+// States as this step reads them; where they share the memory of what the step before has set, that
+// is only to be done for the first step.
 static void copy_previous(const Given& g, const Rows& rows, Work& w, long r, long n, long t) {
+    const bool first = t == (g.reverse ? g.steps - 1 : 0);
     for (int i = 0; i < PREVIOUS; i++) {
-        if (!g.previous[i].at) continue;
+        if (g.shared[i] && !first) continue;
         const int state = PREVIOUS_STATE[i];
         for (long row = 0; row < n; row++)
-            copy_row<false>(w.step.old[state], row,
-                            place(g.previous[i], 0, t * g.batch + rows.sequence(r, row)),
-                            g.size[STATE_SIZE[state]]);
+            copy_row(sequence(g.previous[i], t, rows.sequence(r, row)),
+                     row_of(w.step.old[state], row), g.size[STATE_SIZE[state]], false);
     }
 }
 
-// Between a stream and its copy, for the steps of a chunk.
-template <bool In>
-static void copy_stream(const Given& g, const Rows& rows, const Stream& copy, const Stream& stream,
-                        long n, long r, long start, long end) {
+// The steps of a chunk, to and from a copy of them.
+static void copy_in(const Given& g, const Rows& rows, const Stream& copy, const Steps& stream,
+                    long n, long r, long start, long end) {
     for (long t = start, at = 0; t < end; t++)
         for (long row = 0; row < rows.of(r, t); row++, at++)
-            copy_row<In>(copy, at, place(stream, 0, t * g.batch + rows.sequence(r, row)), n);
+            copy_row(row_of(copy, at), sequence(stream, t, rows.sequence(r, row)), n, true);
+}
+
+static void copy_out(const Given& g, const Rows& rows, const Stream& copy, const Steps& stream,
+                     long n, long r, long start, long end) {
+    for (long t = start, at = 0; t < end; t++)
+        for (long row = 0; row < rows.of(r, t); row++, at++)
+            copy_row(sequence(stream, t, rows.sequence(r, row)), row_of(copy, at), n, false);
+}
+
+static void clear(const Steps& s, long t, long b, long n) {
+    const Stream row = sequence(s, t, b);
+    for (long k = 0; k * BLOCK < n; k++)
+        memset(place(row, k, 0), 0, least(BLOCK, n - k * BLOCK) * sizeof(REAL));
 }
 
 // Zeros where sequences of the group are over.
 static void clear_ends(const Given& g, long r) {
     for (long b = r; g.lengths && b < g.batch; b += g.groups)
         for (long t = g.lengths[b]; t < g.steps; t++) {
-            for (int i = 0; i < OUTPUTS; i++)
-                memset(place(g.out[i], 0, t * g.batch + b), 0,
-                       units(g, OUTPUT_SIZE[i]) * sizeof(REAL));
+            for (int i = 0; i < OUTPUTS; i++) clear(g.out[i], t, b, units(g, OUTPUT_SIZE[i]));
             for (int i = 0; i < PREVIOUS; i++)
-                if (g.previous[i].at)
-                    memset(place(g.previous[i], 0, t * g.batch + b), 0,
-                           g.size[STATE_SIZE[PREVIOUS_STATE[i]]] * sizeof(REAL));
+                if (!g.shared[i]) clear(g.previous[i], t, b, g.size[STATE_SIZE[PREVIOUS_STATE[i]]]);
         }
 }
 
 // --- the loop over time -------------------------------------------------------------------------
 
-// What a step of the chunk sees of it, from a row of the chunk on.
-static void look(Part& step, const Part& chunk, long row) {
-    for (int i = 0; i < INPUTS; i++) step.in[i].at = place(chunk.in[i], 0, row);
-    for (int i = 0; i < OUTPUTS; i++) step.out[i].at = place(chunk.out[i], 0, row);
-    for (int i = 0; i < CHUNKS; i++) step.chunk[i].at = place(chunk.chunk[i], 0, row);
-    for (int i = 0; i < SCALARS; i++) step.scalar[i] = chunk.scalar[i] + row;
+// What step t sees, whose rows are in the chunk from row `at` on.
+static void look(const Given& g, Work& w, long r, long t, long at) {
+    Part& step = w.step;
+    for (int i = 0; i < INPUTS; i++) {
+        const Stream rows = sequence(g.in[i], t, r);
+        if (w.in_copy[i].row) step.in[i] = row_of(w.in_copy[i], at);
+        else step.in[i] = {rows.at, rows.row * g.groups, rows.block};
+    }
+    for (int i = 0; i < OUTPUTS; i++) {
+        const Stream rows = sequence(g.out[i], t, r);
+        if (w.out_copy[i].row) step.out[i] = row_of(w.out_copy[i], at);
+        else step.out[i] = {rows.at, rows.row * g.groups, rows.block};
+    }
+    for (int i = 0; i < CHUNKS; i++) step.chunk[i] = row_of(w.chunk.chunk[i], at);
+    for (int i = 0; i < SCALARS; i++) step.scalar[i] = w.chunk.scalar[i] + at;
 }
 
 static void run_step(const Given& g, const Rows& rows, Work& w, long r, long t, long at) {
     Part& p = w.step;
     const long here = rows.of(r, t);
     const bool first = p.share == 0, cut = g.resets && !g.reverse, joining = here > w.n;
-    if (first && joining) copy_states(g, rows, w, r, w.n, here, true);
-    if (first && here < w.n) copy_states(g, rows, w, r, here, w.n, false);
+    if (first && joining) bring_states(g, rows, w, r, w.n, here);
+    if (first && here < w.n) leave_states(g, rows, w, r, here, w.n);
     if (first && cut) reset_states(g, rows, p.old, r, here, t);
     p.n = w.n = here;
     if (!here) return;
     if (first) copy_previous(g, rows, w, r, here, t);
     if (joining || cut) meet(p);
-    look(p, w.chunk, at);
+    look(g, w, r, t, at);
     p.mirrored = t & 1;  // what was used last in the step before is what a cache still has
     loop(p);
     if (g.resets && g.reverse) {
@@ -281,23 +310,13 @@ static void run_chunk(const Given& g, const Rows& rows, Work& w, long r, long st
     w.rows = 0;
     for (long t = start; t < end; t++) w.rows += rows.of(r, t);
     p.n = w.rows;
-    for (int i = 0; i < INPUTS; i++) {
-        const Stream& s = g.in[i];
-        p.in[i] = w.in_copy[i].row
-                      ? w.in_copy[i]
-                      : Stream{place(s, 0, start * g.batch + r), s.row * g.groups, BLOCK};
+    for (int i = 0; i < INPUTS; i++)
         if (w.in_copy[i].row && p.share == 0)
-            copy_stream<true>(g, rows, p.in[i], s, units(g, INPUT_SIZE[i]), r, start, end);
-    }
+            copy_in(g, rows, w.in_copy[i], g.in[i], units(g, INPUT_SIZE[i]), r, start, end);
     for (int i = 0; i < OUTPUTS; i++) {
-        const Stream& s = g.out[i];
-        p.out[i] = w.out_copy[i].row
-                       ? w.out_copy[i]
-                       : Stream{place(s, 0, start * g.batch + r), s.row * g.groups, BLOCK};
+        const Stream here = sequence(g.out[i], start, r);
+        p.out[i] = w.out_copy[i].row ? w.out_copy[i] : Stream{here.at, here.row * g.groups, here.block};
     }
-    for (int i = 0; i < INPUTS; i++) w.step.in[i] = p.in[i];
-    for (int i = 0; i < OUTPUTS; i++) w.step.out[i] = p.out[i];
-    for (int i = 0; i < CHUNKS; i++) w.step.chunk[i] = p.chunk[i];
     meet(p);
     ahead(p);
     long at = g.reverse ? w.rows : 0;
@@ -310,7 +329,7 @@ static void run_chunk(const Given& g, const Rows& rows, Work& w, long r, long st
     behind(p);
     for (int i = 0; i < OUTPUTS; i++)
         if (w.out_copy[i].row && p.share == 0)
-            copy_stream<false>(g, rows, p.out[i], g.out[i], units(g, OUTPUT_SIZE[i]), r, start, end);
+            copy_out(g, rows, p.out[i], g.out[i], units(g, OUTPUT_SIZE[i]), r, start, end);
 }
 
 // A block by a block of a sum of outer products, over the rows of all groups.
@@ -399,7 +418,7 @@ static void run_thread(const Given& g, const Room& m, long steps, long me, long 
 #pragma omp barrier
     }
     each_group([&](long r, Work& w) {
-        if (share == 0) copy_states(g, m.rows, w, r, 0, w.n, false);
+        if (share == 0) leave_states(g, m.rows, w, r, 0, w.n);
     });
 }
 
@@ -450,13 +469,13 @@ static Room room(const Given& g, Arena& arena, long steps) {
 }
 
 static void begin(const Given& g, Room& m) {
-    const size_t rows = g.steps * g.batch * sizeof(REAL);
-    for (int i = 0; i < OUTPUTS; i++) kernels->announce(g.out[i].at, rows * units(g, OUTPUT_SIZE[i]));
+    for (int i = 0; i < OUTPUTS; i++)
+        kernels->announce(g.out[i].at, g.steps * g.out[i].step * sizeof(REAL));
     memset(m.barriers, 0, g.groups * sizeof(Barrier));
     sort_rows(g, m.rows);
     for (int i = 0; i < VECTORS; i++) {
         const long n = g.size[VECTOR_SIZE[i]];
-        copy_row<true>({m.vectors[i], BLOCK, BLOCK}, 0, (REAL*)g.vector[i], n);
+        copy_row(flat(m.vectors[i]), flat(g.vector[i]), n, true);
     }
     for (long r = 0; r < g.groups; r++)
         for (int i = 0; i < TOTALS; i++)

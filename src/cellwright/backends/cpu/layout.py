@@ -133,7 +133,7 @@ class Layout:
     @cached_property
     def chunks(self) -> tuple[Value, ...]:
         """What is kept for all steps of a chunk, because another phase reads it; and copies of
-        inputs that are read as a whole."""
+        inputs that are read as a whole, or for many steps at once."""
         return tuple(v for v in self.reads if v.shape and self._in_chunk(v))
 
     def _in_chunk(self, v: Value) -> bool:
@@ -142,7 +142,10 @@ class Layout:
             return any(own != "loop" or r.phase != own for r in self._from_memory(v))
         if v in self.states:
             return any(r.phase != "loop" for r in self.reads[v])
-        return any(r.whole for r in self.reads[v])
+        by_chunk = v in self.schedule.program.inputs and any(
+            r.phase != "loop" for r in self.reads[v]
+        )
+        return by_chunk or any(r.whole for r in self.reads[v])
 
     @cached_property
     def buffers(self) -> tuple[Value, ...]:

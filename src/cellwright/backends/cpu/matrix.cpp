@@ -172,5 +172,5 @@ static void give_back(void* memory) {
 
 }  // namespace
 
-extern "C" const Kernels kernels = {products<false>, products<true>, pack,
-                                    take,            give_back,      announce};
+extern "C" const Kernels kernels = {BLOCK, products<false>, products<true>, pack,
+                                    take,  give_back,       announce};

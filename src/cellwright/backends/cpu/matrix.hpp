@@ -41,6 +41,7 @@ typedef void Products(Result to, long n, const Term* terms, int count, bool add)
 
 // Compiled once for all cells; a cell's library is given them.
 struct Kernels {
+    long block;  // how many units a block has
     Products* multiply;
     Products* multiply_transposed;
     // Block `block` of the rows of a matrix (n, k), as a panel (k, BLOCK); zeros beyond row n.

@@ -6,14 +6,26 @@
 
 namespace {
 
+// A stream over all steps and sequences: unit k of sequence b at step t is
+// at[t * step + b * row + k / BLOCK * block + k % BLOCK].
+struct Steps {
+    REAL* at;
+    long step, row, block;
+};
+
+INLINE Stream sequence(const Steps& s, long t, long b) {
+    return {s.at + t * s.step + b * s.row, s.row, s.block};
+}
+
 struct Given {
     long steps, batch, groups, sharing;
     bool reverse;
     const int64_t* lengths;                     // by sequence; null where all are `steps` long
     const uint8_t* resets;                      // (steps, batch), or null
     long size[SIZES + 1];
-    Stream in[INPUTS + 1], out[OUTPUTS + 1];    // (steps, batch, n)
-    Stream previous[PREVIOUS + 1];              // as well; null where nobody wants it
+    Steps in[INPUTS + 1], out[OUTPUTS + 1];
+    Steps previous[PREVIOUS + 1];
+    bool shared[PREVIOUS + 1];                  // with the new value, which is one step later
     const REAL* initial[STATES + 1];            // (batch, n)
     REAL* final[STATES + 1];
     const REAL* vector[VECTORS + 1];
@@ -29,9 +41,10 @@ struct Call {
     const int64_t* next;
     int64_t integer() { return *next++; }
     template <class T> T* pointer() { return (T*)(uintptr_t)*next++; }
-    Stream stream() {
+    Steps stream() {
         REAL* const at = pointer<REAL>();
-        return {at, (long)integer(), BLOCK};
+        const long step = integer(), row = integer(), block = integer();
+        return {at, step, row, block};
     }
 };
 
@@ -47,7 +60,10 @@ static Given given(Call call) {
     for (int i = 0; i < SIZES; i++) g.size[i] = call.integer();
     for (int i = 0; i < INPUTS; i++) g.in[i] = call.stream();
     for (int i = 0; i < OUTPUTS; i++) g.out[i] = call.stream();
-    for (int i = 0; i < PREVIOUS; i++) g.previous[i] = call.stream();
+    for (int i = 0; i < PREVIOUS; i++) {
+        g.previous[i] = call.stream();
+        g.shared[i] = call.integer();
+    }
     for (int i = 0; i < STATES; i++) {
         g.initial[i] = call.pointer<const REAL>();
         g.final[i] = call.pointer<REAL>();
@@ -91,22 +107,22 @@ static void sort_rows(const Given& g, Rows& rows) {
     for (long b = 0; b < g.batch; b++) rows.order[place[g.lengths[b]]++] = b;
 }
 
-// Whether a group's rows of many steps lie as those of one step do, at one distance.
-INLINE bool is_even(const Given& g) { return !g.lengths && g.batch % g.groups == 0; }
-
-// Between n units that lie one after the other and a row of blocks.
-template <bool In> static void copy_row(const Stream& blocks, long row, REAL* flat, long n) {
-    for (long b = 0; b * BLOCK < n; b++) {
-        REAL* const at = place(blocks, b, row);
-        const long wide = n - b * BLOCK < BLOCK ? n - b * BLOCK : BLOCK;
-        if (In) {
-            if (wide == BLOCK) memcpy(at, flat + b * BLOCK, BLOCK * sizeof(REAL));
-            else for (long i = 0; i < BLOCK; i++) at[i] = i < wide ? flat[b * BLOCK + i] : REAL(0);
-        } else {
-            if (wide == BLOCK) memcpy(flat + b * BLOCK, at, BLOCK * sizeof(REAL));
-            else memcpy(flat + b * BLOCK, at, wide * sizeof(REAL));
-        }
-    }
+// From a row of blocks to another; what is beyond unit n becomes zero where the row is `padded`.
+static void copy_row(const Stream& to, const Stream& from, long n, bool padded) {
+    long b = 0;
+    for (; (b + 1) * BLOCK <= n; b++)
+        memcpy(place(to, b, 0), place(from, b, 0), BLOCK * sizeof(REAL));
+    const long left = n - b * BLOCK;
+    if (!left) return;
+    REAL* const last = place(to, b, 0);
+    memcpy(last, place(from, b, 0), left * sizeof(REAL));
+    if (padded) memset(last + left, 0, (BLOCK - left) * sizeof(REAL));
 }
+
+// Units that lie one after the other.
+INLINE Stream flat(const REAL* at) { return {(REAL*)at, 0, BLOCK}; }
+
+// One of a part's rows.
+INLINE Stream row_of(const Stream& s, long row) { return {place(s, 0, row), s.row, s.block}; }
 
 }  // namespace

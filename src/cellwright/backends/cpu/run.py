@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import prod
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from cellwright.backends.cpu.build import BuildError, Entry, compiler, load
+from cellwright.backends.cpu.build import BuildError, Engine, compiler, load
 from cellwright.backends.cpu.emit import emit
 from cellwright.backends.cpu.layout import Layout, layout
 from cellwright.backends.reference import Env, Evaluation, Result, scalar
@@ -43,7 +44,7 @@ def _unbuilt(p: Program | None, double: bool) -> str | None:
         if p is None:
             compiler()
         else:
-            _plan(p).entry(double)
+            _plan(p).engine(double)
     except BuildError as e:
         return str(e)
     return None
@@ -51,7 +52,7 @@ def _unbuilt(p: Program | None, double: bool) -> str | None:
 
 def run(
     program: Program,
-    inputs: Sequence[Float[Tensor, "T B _"]],
+    inputs: Sequence[Float[Tensor, "T B _"] | Float[Tensor, "T _ B _"]],
     states: Sequence[Float[Tensor, "B _"]],
     parameters: Sequence[Float[Tensor, "..."]],
     *,
@@ -67,13 +68,16 @@ def run(
         found = run(program, *wide, lengths=lengths, resets=resets, reverse=reverse)
         return Result(*([x.to(like.dtype) for x in xs] for xs in found))
     plan = _plan(program)
-    made = plan.layout
+    made, s = plan.layout, plan.layout.schedule
     T, B = like.shape[:2]
     sizes = plan.sizes(inputs, states, parameters)
     numbers = tuple(sizes[n] for n in made.sizes)
     fixed = plan.fixed(parameters, sizes, like.dtype)
-    alias = private and resets is None and not (reverse and lengths is not None)
-    outputs, previous = plan.streams(like, T, B, sizes, states, private if alias else 0, reverse)
+    engine = plan.engine(like.dtype == torch.float64)
+    streams = _Streams(plan, like, T, B, sizes, engine.block)
+    own = s.outputs[len(s.outputs) - private :] if private else ()
+    shared = streams.shared(own) if resets is None and not (reverse and lengths is not None) else ()
+    outputs = streams.made(own, shared, reverse)
     final = [like.new_empty(B, x.shape[-1]) for x in states]
     sums = plan.sums(like, sizes)
     groups, sharing = plan.team(T, B, numbers, torch.get_num_threads())
@@ -88,11 +92,12 @@ def run(
     given.append(0 if resets is None else address(resets.contiguous()))
     given += numbers
     for i in plan.inputs:
-        given += address(inputs[i].contiguous()), inputs[i].shape[-1]
+        x = inputs[i] if inputs[i].stride(-1) == 1 else inputs[i].contiguous()
+        given += address(x), *_strides(x, engine.block)
     for v in made.outputs:
-        given += outputs[v].data_ptr(), outputs[v].shape[-1]
+        given += outputs[v].data_ptr(), *_strides(outputs[v], engine.block)
     for v in made.previous:
-        given += (0, 0) if v in previous else (outputs[v].data_ptr(), outputs[v].shape[-1])
+        given += outputs[v].data_ptr(), *_strides(outputs[v], engine.block), v in shared
     for x, y in zip(states, final, strict=True):
         given += address(x.contiguous()), y.data_ptr()
     given += [address(fixed[v].contiguous()) for v in plan.vectors]
@@ -100,10 +105,62 @@ def run(
         given += address(fixed[m]), *fixed[m].stride()
     given += [sums[v].data_ptr() for v in plan.sums_in_order]
     call = array("q", given)
-    if plan.entry(like.dtype == torch.float64)(call.buffer_info()[0]):
+    if engine.run(call.buffer_info()[0]):
         raise MemoryError("the CPU engine could not get the memory for its states and matrices")
-    s = made.schedule
     return Result([outputs[v] for v in s.outputs], final, [sums[v] for v in s.sums])
+
+
+# --- streams out --------------------------------------------------------------------------------
+
+
+def _strides(x: Tensor, block: int) -> tuple[int, int, int]:
+    """From step to step, from sequence to sequence, from one block of units to the next."""
+    if x.dim() == 3:
+        return *x.stride()[:2], block
+    step, blocks, row, _ = x.stride()
+    return step, row, blocks
+
+
+class _Streams(NamedTuple):
+    """Memory for the streams out of a call."""
+
+    plan: _Plan
+    like: Tensor
+    T: int
+    B: int
+    sizes: dict[str, int]
+    block: int
+
+    def shared(self, own: Sequence[Value]) -> list[Value]:
+        """The states that only the backward pass reads, as their new values: such a state is its
+        new value, one step later."""
+        s = self.plan.layout.schedule
+        public = s.outputs[: len(s.outputs) - len(own)]
+        return [
+            state
+            for state, new in zip(self.plan.program.states, s.next, strict=True)
+            if {state, new} <= {*own} - {*public}
+        ]
+
+    def made(self, own: Sequence[Value], shared: Sequence[Value], reverse: bool) -> Env:
+        """Each stream `(T, B, n)`; those of the backward pass alone, where they have the size of a
+        state, `(T, blocks, B, block)`, as the engine has them inside."""
+        s, env = self.plan.layout.schedule, {}
+        public = s.outputs[: len(s.outputs) - len(own)]
+        for state, new in zip(self.plan.program.states, s.next, strict=True):
+            if state in shared:
+                both = self._empty(state, self.T + 1, own=True)
+                env[state], env[new] = (both[1:], both[:-1]) if reverse else (both[:-1], both[1:])
+        for v in s.outputs:
+            if v not in env:
+                env[v] = self._empty(v, self.T, own=v not in public)
+        return env
+
+    def _empty(self, v: Value, steps: int, own: bool) -> Tensor:
+        n = self.sizes[v.shape[0]] if v.shape else 1
+        if own and v.shape in (s.shape for s in self.plan.program.states):
+            return self.like.new_empty(steps, -(-n // self.block), self.B, self.block)
+        return self.like.new_empty(steps, self.B, n)
 
 
 # --- what is known of a program -----------------------------------------------------------------
@@ -120,17 +177,17 @@ class _Plan:
     layout: Layout
 
     @cached_property
-    def _entries(self) -> dict[bool, Entry]:
+    def _engines(self) -> dict[bool, Engine]:
         return {}
 
-    def entry(self, double: bool) -> Entry:
-        """The compiled engine.
+    def engine(self, double: bool) -> Engine:
+        """The program, compiled.
 
-        Raises BuildError where it cannot be had.
+        Raises BuildError where it cannot be.
         """
-        if double not in self._entries:
-            self._entries[double] = load(emit(self.program), double)
-        return self._entries[double]
+        if double not in self._engines:
+            self._engines[double] = load(emit(self.program), double)
+        return self._engines[double]
 
     @cached_property
     def inputs(self) -> tuple[int, ...]:
@@ -141,9 +198,13 @@ class _Plan:
 
     @cached_property
     def _first_with(self) -> dict[str, tuple[int, int]]:
-        """For each size an argument that has it, and the place of the size in its shape."""
+        """For each size an argument that has it, and the place of the size in its shape.
+
+        States come first: streams of their sizes may come in blocks.
+        """
         found: dict[str, tuple[int, int]] = {}
-        for i, v in enumerate(self.program.arguments):
+        arguments = list(enumerate(self.program.arguments))
+        for i, v in sorted(arguments, key=lambda a: a[1] not in self.program.states):
             for k, size in enumerate(reversed(v.shape)):
                 found.setdefault(size, (i, -1 - k))
         return found
@@ -195,34 +256,7 @@ class _Plan:
             self._once(env, sizes)
         return env
 
-    # --- what comes out --------------------------------------------------------------------------
-
-    def streams(
-        self,
-        like: Tensor,
-        T: int,
-        B: int,
-        sizes: dict[str, int],
-        states: Sequence[Tensor],
-        private: int,
-        reverse: bool,
-    ) -> tuple[Env, set[Value]]:
-        """Memory for the streams out, and the states among them that nothing has to be written
-        for: such a state is its new value, one step later."""
-        s, env = self.layout.schedule, {}
-        shared: set[Value] = set()
-        public, own = s.outputs[: len(s.outputs) - private], s.outputs[len(s.outputs) - private :]
-        for state, new, initial in zip(self.program.states, s.next, states, strict=True):
-            if state in own and new in own and state not in public and new not in public:
-                both = like.new_empty(T + 1, B, initial.shape[-1])
-                both[T if reverse else 0] = initial
-                earlier, later = both[:T], both[1:]
-                env[state], env[new] = (later, earlier) if reverse else (earlier, later)
-                shared.add(state)
-        for v in s.outputs:
-            if v not in env:
-                env[v] = like.new_empty(T, B, sizes[v.shape[0]] if v.shape else 1)
-        return env, shared
+    # --- sums ------------------------------------------------------------------------------------
 
     @cached_property
     def _pools(self) -> tuple[tuple[Value, ...], ...]:
