@@ -15,7 +15,7 @@ from torch.func import functional_call, grad, jacrev, vmap
 
 from cellwright import LayerError, Recurrent, parse
 from cellwright.language import cell_names
-from cellwright.layers.operator import _run, _run_backward
+from cellwright.layers.operator import _run, _run_backward, _saved
 from cellwright.layers.passes import MEMORY
 from cellwright.program.program import Program
 from conformance import arguments, plan_of, relative_error
@@ -179,12 +179,13 @@ def test_an_argument_computed_from_another_is_not_counted_twice() -> None:
 def test_opcheck(save: bool, memory: str) -> None:
     layer = Recurrent("lstm", 3, 2)
     plan = layer._step.plan("auto", memory, reverse=False)
+    names = _saved(plan.program, memory) if save else ""
     tensors = ([torch.randn(20, 2, 3)], [torch.zeros(2, 2), torch.zeros(2, 2)],
                [w.detach().requires_grad_(save) for w in layer.parameters()],
                torch.tensor([20, 2]), None)  # fmt: skip
-    torch.library.opcheck(_run, (*plan, save, *tensors))
+    torch.library.opcheck(_run, (*plan, names, *tensors))
     if save:
-        saved = _run(*plan, save, *tensors)[3:]
+        saved = _run(*plan, names, *tensors)[3:]
         grads = [torch.randn(20, 2, 2), torch.randn(2, 2), torch.randn(2, 2)]
         tests = ("test_schema", "test_faketensor")
         torch.library.opcheck(
@@ -198,7 +199,15 @@ def test_opcheck_of_random_programs(p: Program) -> None:
     """Above all: results are laid out as the operator's fake says, and none is a view."""
     given_ = arguments(p, {"I": 3, "H": 2}, 4, 2, torch.float32)
     plan = plan_of(p, "auto")
-    arguments_ = (*plan, True, given_.inputs, given_.states, given_.parameters, None, None)
+    arguments_ = (
+        *plan,
+        _saved(plan.program, "fast"),
+        given_.inputs,
+        given_.states,
+        given_.parameters,
+        None,
+        None,
+    )
     torch.library.opcheck(_run, arguments_, test_utils=("test_schema", "test_faketensor"))
 
 
@@ -206,8 +215,8 @@ def test_results_are_contiguous_where_a_state_is_not() -> None:
     """Elementwise operations of torch keep the strides of what they are given."""
     layer = Recurrent(parse("h' = tanh(h) + W x"), 3, 4)
     plan = layer._step.plan("auto", "fast", reverse=False)
-    results = _run(*plan, True, [torch.randn(5, 2, 3)], [torch.randn(4, 2).t()],
-                   list(layer.parameters()), None, None)  # fmt: skip
+    tensors = [torch.randn(5, 2, 3)], [torch.randn(4, 2).t()], list(layer.parameters()), None, None
+    results = _run(*plan, _saved(plan.program, "fast"), *tensors)
     assert all(result.is_contiguous() for result in results)
 
 

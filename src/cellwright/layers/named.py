@@ -47,6 +47,7 @@ class _Named(Recurrent):
         dtype: torch.dtype | None = None,
         *,
         backend: str = "auto",
+        memory: str = "fast",
         **constants: float,
     ) -> None:
         super().__init__(
@@ -62,6 +63,7 @@ class _Named(Recurrent):
             device,
             dtype,
             backend=backend,
+            memory=memory,
             **constants,
         )
 

@@ -33,7 +33,8 @@ def execute(plan: Plan, given: Given) -> tuple[list[Tensor], list[Tensor]]:
     """
     dtype = autocast_dtype(given.inputs[0])
     if dtype is not None:
-        given = Given(*([x.to(dtype) for x in xs] for xs in given[:3]), *given[3:])
+        inputs, states, stacks = ([x.to(dtype) for x in xs] for xs in given[:3])
+        given = Given(inputs, states, stacks, given.lengths, given.resets)
     tensors = [*given.inputs, *given.states, *given.stacks]
     if _seen_into(tensors):
         check_lengths(given.lengths, given.inputs[0].shape[0])
@@ -42,12 +43,13 @@ def execute(plan: Plan, given: Given) -> tuple[list[Tensor], list[Tensor]]:
     save = torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
     n, m = _output_count(plan.program), len(given.states)
     if not _is_plain(tensors):
-        results = _run(*plan, save, *map(list, given[:3]), *given[3:])
+        saved = _saved(plan.program, plan.memory) if save else ""
+        results = _run(*plan, saved, *map(list, given[:3]), *given[3:])
         return results[:n], results[n : n + m]
     if not save:
         outputs, states, _ = forward(plan, given, save)
         return outputs, states
-    results = list(_Recurrence.apply(plan, given, *tensors))
+    results = list(_Recurrence.apply(plan, given, *tensors))  # type: ignore[no-untyped-call]
     return results[:n], results[n:]
 
 
@@ -79,6 +81,13 @@ def _transformed() -> bool:
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator, unused-ignore]
 def _output_count(program: str) -> int:
     return len(passes(program).program.outputs)
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator, unused-ignore]
+def _saved(program: str, memory: str) -> str:
+    """The names of what a forward pass saves."""
+    known = passes(program)
+    return " ".join(known.saved if memory == "fast" else (s.name for s in known.program.states))
 
 
 def _is_plain(tensors: Sequence[Tensor]) -> bool:
@@ -200,19 +209,22 @@ def _run(
     counts: Sequence[int],
     places: Sequence[int],
     reverse: bool,
-    save: bool,
+    saved: str,
     inputs: list[Tensor],
     states: list[Tensor],
     stacks: list[Tensor],
     lengths: Tensor | None,
     resets: Tensor | None,
 ) -> list[Tensor]:
-    """Streams out and final states; then, where `save` is set, what the backward pass reads."""
+    """Streams out and final states; then what is to be saved.
+
+    That is named, so that nobody takes the graph of another version of this package for this one's.
+    """
     plan = Plan(program, backend, memory, tuple(counts), tuple(places), reverse)
     with torch.no_grad():
         given = Given(inputs, states, stacks, lengths, resets)
-        outputs, final, saved = forward(plan, given, save, plain=True)
-    return _owned([*outputs, *final, *saved], [*inputs, *states, *stacks])
+        outputs, final, kept = forward(plan, given, bool(saved), plain=True)
+    return _owned([*outputs, *final, *kept], [*inputs, *states, *stacks])
 
 
 @_run.register_fake
@@ -223,7 +235,7 @@ def _fake(
     counts: Sequence[int],
     places: Sequence[int],
     reverse: bool,
-    save: bool,
+    saved: str,
     inputs: list[Tensor],
     states: list[Tensor],
     stacks: list[Tensor],
@@ -236,12 +248,12 @@ def _fake(
     T, B = like.shape[:2]
     plan = Plan(program, backend, memory, tuple(counts), tuple(places), reverse)
     sizes = p.sizes(x.shape for x in (*inputs, *states, *unstacked(plan, stacks)))
-    q = known.derivative.forward if save and memory == "fast" else p
+    q = known.derivative.forward if saved and memory == "fast" else p
     streams = [
         like.new_empty((T, B, *([sizes[s] for s in q.named[o].shape] or [1]))) for o in q.outputs
     ]
     n = len(p.outputs)
-    if save and memory == "small":
+    if saved and memory == "small":
         number, _ = segments(T)
         streams += [s.new_empty((number, *s.shape)) for s in states]
     final = [s.new_empty(s.shape) for s in states]

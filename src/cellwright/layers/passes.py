@@ -144,7 +144,7 @@ memory, so the address cannot stand for another's."""
 
 def _stacked(plan: Plan, parts: Sequence[Tensor]) -> list[Tensor]:
     """The inverse of `unstacked`."""
-    at = {place: part for place, part in zip(plan.places, parts, strict=True)}
+    at = dict(zip(plan.places, parts, strict=True))
     members = (at[i] for i in range(len(at)))
     return [_beside(list(islice(members, n))) for n in plan.counts]
 
@@ -155,7 +155,7 @@ def _beside(parts: Sequence[Tensor]) -> Tensor:
     if len(parts) == 1:
         return first
     memory = first.untyped_storage().data_ptr()
-    for part, at in zip(parts, count(first.storage_offset(), first.numel())):  # noqa: B905
+    for part, at in zip(parts, count(first.storage_offset(), first.numel())):
         same = part.storage_offset() == at and part.untyped_storage().data_ptr() == memory
         if not (same and part.is_contiguous()):
             return torch.cat(list(parts))
@@ -260,7 +260,7 @@ def _backward(
 
 def segments(steps: int) -> tuple[int, int]:
     """How many segments `memory="small"` cuts a sequence in, and how many steps each has."""
-    each = torch.sym_max(16, steps // 8)
+    each: int = torch.sym_max(16, steps // 8)  # type: ignore[no-untyped-call]
     return (steps + each - 1) // each, each
 
 

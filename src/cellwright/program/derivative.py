@@ -35,6 +35,7 @@ from cellwright.program.ops import (
     topological,
 )
 from cellwright.program.program import Named, Parameter, Program, prime
+from cellwright.program.residuals import residuals
 from cellwright.program.sharing import Fresh, shared
 
 __all__ = ["Derivative", "derivative"]
@@ -116,8 +117,10 @@ def derivative(p: Program) -> Derivative:
     wanted += [gradients.of(q.value) for q in p.parameters]
 
     # What a rule mentions of the forward step and changes from step to step comes as a stream.
-    read = topological(wanted, stop=p.stepped.__contains__)
-    met = [v for v in read if v in p.stepped]
+    met = [v for v in topological(wanted, stop=p.stepped.__contains__) if v in p.stepped]
+    kept = set(residuals(met, p.stepped))
+    read = topological(wanted, stop=lambda v: v in kept or v.op == "input")
+    met = [v for v in read if v in kept or (v.op == "input" and v in p.inputs)]
     known = {s for v in (*outputs, *states, *met) for s in v.shape}
     known |= {s for v in read if v.op == "parameter" for s in v.shape}
     unknown = {s for v in read for s in sizes_in(v)} - known

@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Literal, TypeAlias
 from weakref import WeakValueDictionary
 
@@ -310,6 +311,8 @@ class Operation:
     """Whether a person calls it by name, as `tanh(v)`."""
     cpp: str | None = None
     """In C++, on vectors of units; None where an engine has a form of its own for it."""
+    cost: float = 1
+    """How long it takes, in additions; infinite where no backward pass is to compute it again."""
 
 
 def _rows(*rows: Operation) -> Mapping[str, Operation]:
@@ -353,31 +356,31 @@ TABLE: Mapping[str, Operation] = _rows(
     Operation(
         "div", "the elementwise quotient", lambda t, a, b: a / b,
         lambda g, y, a, b: (g / b, -(g * y / b)), 2, "/", function=False,
-        cpp="{0} / {1}",
+        cpp="{0} / {1}", cost=5,
     ),
     Operation("neg", "the value with its sign changed", lambda t, x: -x,
               lambda g, y, x: (-g,), function=False, cpp="-{0}"),
     Operation("sigmoid", "1 / (1 + exp(-v)), between 0 and 1: a gate", lambda t, x: t.sigmoid(x),
-              lambda g, y, x: (g * (y * (1 - y)),), also=("σ",), cpp="sigmoid({0})"),
+              lambda g, y, x: (g * (y * (1 - y)),), also=("σ",), cpp="sigmoid({0})", cost=15),
     Operation("tanh", "the hyperbolic tangent, between -1 and 1", lambda t, x: t.tanh(x),
-              lambda g, y, x: (g * (1 - y * y),), cpp="hyperbolic_tangent({0})"),
+              lambda g, y, x: (g * (1 - y * y),), cpp="hyperbolic_tangent({0})", cost=15),
     Operation("relu", "v where it is positive, else 0", lambda t, x: t.relu(x),
               lambda g, y, x: (build("where", x, g, number(0)),), cpp="relu({0})"),
     Operation("exp", "e to the power of v", lambda t, x: t.exp(x),
-              lambda g, y, x: (g * y,), cpp="exponential({0})"),
+              lambda g, y, x: (g * y,), cpp="exponential({0})", cost=15),
     Operation("log", "the natural logarithm", lambda t, x: t.log(x),
-              lambda g, y, x: (g / x,), cpp="logarithm({0})"),
+              lambda g, y, x: (g / x,), cpp="logarithm({0})", cost=100),
     Operation("softplus", "log(1 + exp(v)): a smooth relu",
               lambda t, x: t.logaddexp(x, t.zeros_like(x)),
-              lambda g, y, x: (g * build("sigmoid", x),), cpp="softplus({0})"),
+              lambda g, y, x: (g * build("sigmoid", x),), cpp="softplus({0})", cost=120),
     Operation("sqrt", "the square root", lambda t, x: t.sqrt(x),
-              lambda g, y, x: (g / (y + y),), cpp="square_root({0})"),
+              lambda g, y, x: (g / (y + y),), cpp="square_root({0})", cost=5),
     Operation("abs", "the value without its sign", lambda t, x: t.abs(x),
               lambda g, y, x: (g * build("sign", x),), cpp="absolute({0})"),
     Operation("sin", "the sine of v in radians", lambda t, x: t.sin(x),
-              lambda g, y, x: (g * build("cos", x),), cpp="sine({0})"),
+              lambda g, y, x: (g * build("cos", x),), cpp="sine({0})", cost=100),
     Operation("cos", "the cosine of v in radians", lambda t, x: t.cos(x),
-              lambda g, y, x: (-(g * build("sin", x)),), cpp="cosine({0})"),
+              lambda g, y, x: (-(g * build("sin", x)),), cpp="cosine({0})", cost=100),
     Operation("min", "the smaller of two values", lambda t, a, b: t.minimum(a, b),
               lambda g, y, a, b: (_larger(g, b, a), _larger(g, a, b)),
               2, cpp="smaller({0}, {1})"),
@@ -395,25 +398,27 @@ TABLE: Mapping[str, Operation] = _rows(
               ), 3, cpp="where({0}, {1}, {2})"),
     Operation("sum", "the sum of a vector over its units, a scalar",
               lambda t, x: x.sum(-1, keepdim=True) if x.dim() else x,
-              lambda g, y, x: (fit(g, x.shape),), shape=_reduction),
+              lambda g, y, x: (fit(g, x.shape),), shape=_reduction, cost=inf),
     Operation("mean", "the mean of a vector over its units, a scalar",
               lambda t, x: x.mean(-1, keepdim=True),
-              lambda g, y, x: (fit(g / size_of(*x.shape), x.shape),), shape=_vector_to_scalar),
+              lambda g, y, x: (fit(g / size_of(*x.shape), x.shape),),
+              shape=_vector_to_scalar, cost=inf),
     Operation("deviation", "sqrt(variance + 1e-5) of a vector over its units, a scalar",
               lambda t, x: _deviation(t, x),
               lambda g, y, x: (g / (size_of(*x.shape) * y) * (x - build("mean", x)),),
-              shape=_vector_to_scalar),
+              shape=_vector_to_scalar, cost=inf),
     Operation("standardize", "a vector less its mean, divided by its deviation",
               lambda t, x: t.nn.functional.layer_norm(x, x.shape[-1:], eps=EPSILON),
               lambda g, y, x: (
                   (g - build("mean", g) - y * build("mean", g * y)) / build("deviation", x),
-              ), shape=_vector),
+              ), shape=_vector, cost=inf),
     Operation("spread", "a scalar repeated for each unit of a size: spread(v, H)",
               lambda t, x: x, lambda g, y, x: (build("sum", g),), shape=_spread, function=False,
               cpp="{0}"),
     Operation("apply", "a matrix applied to a vector",
               lambda t, m, x: t.nn.functional.linear(x, m),
-              lambda g, y, m, x: (build("outer", g, x), m.T @ g), 2, shape=_apply, function=False),
+              lambda g, y, m, x: (build("outer", g, x), m.T @ g),
+              2, shape=_apply, function=False, cost=inf),
     Operation("transpose", "the transpose of a matrix", lambda t, m: m.mT,
               lambda g, y, m: (g.T,), shape=_transpose, function=False),
     Operation("outer", "the outer product of two vectors, a matrix; only sums take it",

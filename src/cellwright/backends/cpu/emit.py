@@ -74,13 +74,13 @@ class _Emitter:
         ):
             yield _table(name, (self._size(v) for v in values))
         yield _table("PANEL_COLUMNS", (of.sizes.index(m.shape[1]) for m in of.matrices))
-        yield "// Whether a stream out is written for many steps at once, ahead of the loop or behind it."
+        yield "// Whether a stream is read, or written, for many steps at once, not in the loop."
+        yield _table("INPUT_OF_CHUNK", (of.is_of_chunk(v) for v in of.inputs))
         yield _table("OUTPUT_OF_CHUNK", (of.at.get(v, ("loop",))[0] != "loop" for v in of.outputs))
-        yield "// The state that goes out as it is read; the input that a chunk is a copy of, or -1."
+        yield "// The state that goes out as it is read."
         yield _table("PREVIOUS_STATE", (of.states.index(v) for v in of.previous))
-        yield _table(
-            "COPY_OF", (of.inputs.index(v) if v in of.inputs else -1 for v in of.chunks)
-        )
+        yield "// The input that a chunk is a copy of, or -1."
+        yield _table("COPY_OF", (of.inputs.index(v) if v in of.inputs else -1 for v in of.chunks))
         yield "// Outer products: left and right are chunks; the sum that each is a term of."
         for i, name in enumerate(("OUTER_LEFT", "OUTER_RIGHT")):
             yield _table(name, (of.chunks.index(pair[i]) for pair in of.outers))
@@ -241,9 +241,9 @@ class _Emitter:
         for slot, v in enumerate(products):
             body.product(v, slot)
         for v in of.partials:
-            if of.at[v] == (phase, i + 1) and of.at.get(v.args[0]) != (phase, i):
-                if v.args[0].shape == (size,):
-                    body.partial(v)
+            of_others = of.at[v] == (phase, i + 1) and of.at.get(v.args[0]) != (phase, i)
+            if of_others and v.args[0].shape == (size,):
+                body.partial(v)
         for v in (*(v for v in leaves if v.shape == (size,)), *products, *own):
             if v in own:
                 body.compute(v)

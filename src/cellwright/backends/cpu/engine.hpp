@@ -177,8 +177,9 @@ static void lay_out(const Given& g, Arena& arena, Work& w, long rows, long chunk
         w.in_copy[i] = Stream{};
         for (int j = 0; j < CHUNKS; j++)
             if (COPY_OF[j] == i) w.in_copy[i] = w.chunk.chunk[j];
-        if (g.lengths && !w.in_copy[i].row)
+        if ((g.lengths || INPUT_OF_CHUNK[i]) && !w.in_copy[i].row)
             w.in_copy[i] = arena.stream(chunk_rows, units(g, INPUT_SIZE[i]));
+        w.chunk.in[i] = w.in_copy[i];
     }
     for (int i = 0; i < OUTPUTS; i++) {
         // Behind the loop many steps are written as one, so their rows have to lie as those of one.

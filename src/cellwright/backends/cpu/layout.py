@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from cellwright.program.ops import Value, topological
+from cellwright.program.ops import Value
 from cellwright.program.program import Program
 from cellwright.schedule.lowering import terms
-from cellwright.schedule.stages import Schedule, Stage, schedule
+from cellwright.schedule.stages import Schedule, schedule
 
 __all__ = ["Layout", "Panel", "layout"]
 
@@ -142,10 +142,12 @@ class Layout:
             return any(own != "loop" or r.phase != own for r in self._from_memory(v))
         if v in self.states:
             return any(r.phase != "loop" for r in self.reads[v])
-        by_chunk = v in self.schedule.program.inputs and any(
-            r.phase != "loop" for r in self.reads[v]
-        )
-        return by_chunk or any(r.whole for r in self.reads[v])
+        return any(r.whole for r in self.reads[v]) or self.is_of_chunk(v)
+
+    def is_of_chunk(self, v: Value) -> bool:
+        """Whether a stream in is read for many steps at once."""
+        reads = self.reads.get(v, ())
+        return v in self.schedule.program.inputs and any(r.phase != "loop" for r in reads)
 
     @cached_property
     def buffers(self) -> tuple[Value, ...]:

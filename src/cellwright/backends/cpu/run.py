@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -116,7 +115,7 @@ def run(
 def _strides(x: Tensor, block: int) -> tuple[int, int, int]:
     """From step to step, from sequence to sequence, from one block of units to the next."""
     if x.dim() == 3:
-        return *x.stride()[:2], block
+        return x.stride(0), x.stride(1), block
     step, blocks, row, _ = x.stride()
     return step, row, blocks
 
@@ -280,9 +279,7 @@ class _Plan:
         return env
 
 
-def _team(
-    made: Layout, T: int, B: int, numbers: tuple[int, ...], threads: int
-) -> tuple[int, int]:
+def _team(made: Layout, T: int, B: int, numbers: tuple[int, ...], threads: int) -> tuple[int, int]:
     sizes = dict(zip(made.sizes, numbers, strict=True))
     stages = made.schedule.loop
     matrices = sum(prod(sizes[n] for n in m.shape) for m in made.matrices)
