@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, NoReturn
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import cyclopts
 from cyclopts import Parameter
@@ -16,6 +17,9 @@ from cellwright.errors import CellwrightError
 from cellwright.language import Cell, CellError, cell, cell_names
 from cellwright.language.difference import difference
 from cellwright.study.results import DEFAULT_CELLS
+
+if TYPE_CHECKING:
+    from cellwright.bench.bench import Size
 
 __all__ = ["app", "main"]
 
@@ -51,6 +55,7 @@ def show(
     input_size: _Size = 100,
     hidden_size: _Size = 100,
     derivative: bool = False,
+    schedule: bool = False,
 ) -> None:
     """Show a cell: its equations in words, its parameters, its paper.
 
@@ -65,9 +70,14 @@ def show(
     derivative
         Show the backward pass instead: the step program that training runs from the last step to
         the first.
+    schedule
+        Show what runs when: ahead of the loop over time, in each step, stage by stage, and behind
+        the loop; with --derivative that of the backward pass.
     """
     shown = cell(name)
-    if derivative:
+    if schedule:
+        _print(terminal.schedule_of(shown, derivative))
+    elif derivative:
         _print(terminal.derivative_of(shown))
     else:
         _print(terminal.cell(shown, {"I": input_size, "H": hidden_size}))
@@ -158,6 +168,105 @@ def compare(
     )
     if not found.complete:
         sys.exit(1)
+
+
+@app.command
+def build(
+    *cells: str,
+    target: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    out: Path | None = None,
+) -> None:
+    """Compile cells ahead of time, so that layers of them start at once, without a compiler too.
+
+    What is there already is left as it is.
+
+    Parameters
+    ----------
+    cells
+        Cells of the catalogue, or .cell files; without any, the whole catalogue.
+    target
+        A kind of processor to compile for: avx512, avx2 or baseline; may be repeated. Without any,
+        this machine's.
+    out
+        Another folder for what is compiled, as that of a wheel; without one, the cache.
+    """
+    from cellwright.layers.ahead import build
+
+    chosen = [cell(name) for name in cells or cell_names()]
+    done = terminal.shown_as_it_goes("compiling", build(chosen, target, out))
+    print(f"{done} libraries compiled" if done else "Everything is compiled already")
+
+
+@app.command
+def bench(
+    *cells: str,
+    size: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    threads: Annotated[tuple[int, ...], Parameter(negative=())] = (1,),
+    against: str = "nn.LSTM,nn.GRU,loop,torchrecurrent",
+    seconds: float = 2.0,
+    inference: bool = False,
+    memory: bool = False,
+    input_gradient: bool = False,
+    out: Path | None = None,
+) -> None:
+    """Measure layers beside torch.nn's and others, in turns, in one process.
+
+    Nothing is timed where a cell's results are not right.
+
+    Parameters
+    ----------
+    cells
+        Cells of the catalogue, or .cell files.
+    size
+        Steps, batch, input size and hidden size, as 100,16,64,64; may be repeated. Without any,
+        eight sizes from small to large.
+    threads
+        Of torch; may be repeated.
+    against
+        With commas between them: nn.LSTM, nn.GRU, nn.RNN; loop, the cell as a loop in torch;
+        torchrecurrent, its layer of the same name, or one of its layers, as torchrecurrent.MGU.
+    seconds
+        To measure each of them for, at each size; seven runs are made at the least.
+    inference
+        Measure runs without a backward pass too.
+    memory
+        Measure what a training step needs of memory, too.
+    input_gradient
+        Training wants the gradient of the input, as in a layer on top of another.
+    out
+        A file for the tables, in Markdown.
+    """
+    from cellwright.bench.bench import SIZES, bench
+    from cellwright.bench.table import machine, markdown
+
+    if not cells:
+        raise CellwrightError("name a cell to measure: cellwright bench CELL …")
+    rows = terminal.measured(
+        bench(
+            [cell(name) for name in cells],
+            [_size(text) for text in size] or SIZES,
+            threads,
+            [name for name in against.split(",") if name],
+            seconds,
+            (True, False) if inference else (True,),
+            memory,
+            input_gradient,
+        ),
+        machine(),
+    )
+    if out:
+        out.write_text(markdown(rows, " ".join(["cellwright", *map(quote, sys.argv[1:])])), "utf-8")
+
+
+def _size(text: str) -> Size:
+    from cellwright.bench.bench import Size
+
+    parts = text.split(",")
+    if len(parts) != 4 or not all(part.strip().isdecimal() and int(part) for part in parts):
+        raise CellwrightError(
+            f"a size is steps, batch, input size and hidden size, as 100,16,64,64; got {text!r}"
+        )
+    return Size(*map(int, parts))
 
 
 @app.command

@@ -8,21 +8,34 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from cellwright.language import Cell, aliases, print_program
+from cellwright.language import Cell, aliases, print_program, print_value
 from cellwright.language.cell import misspelt
 from cellwright.language.difference import Row, Span
 from cellwright.program.derivative import derivative
 from cellwright.program.ops import Shape
+from cellwright.schedule.printer import print_schedule
+from cellwright.schedule.stages import schedule
 
 if TYPE_CHECKING:
     from cellwright.backends.diagnosis import Diagnosis
+    from cellwright.bench.bench import Measurement
 
-__all__ = ["cell", "cells", "derivative_of", "diagnosis", "difference", "summary"]
+__all__ = [
+    "cell",
+    "cells",
+    "derivative_of",
+    "diagnosis",
+    "difference",
+    "schedule_of",
+    "shown_as_it_goes",
+    "summary",
+]
 
 Sizes = Mapping[str, int]
 
@@ -82,6 +95,20 @@ def derivative_of(c: Cell) -> RenderableType:
     lines += wrap(f"Saved, beside what has a name: {', '.join(saved)}." * bool(saved), 76)
     text = print_program(d.backward)
     return Group(Text("\n".join(f"# {line}" for line in lines), style="dim"), Text(text.rstrip()))
+
+
+def schedule_of(c: Cell, backward: bool) -> RenderableType:
+    """What of a cell's step, or of its backward pass, an engine runs when."""
+    d = derivative(c.program)
+    shown = Text()
+    for line in print_schedule(schedule(d.backward if backward else c.program)).splitlines():
+        shown.append(line + "\n", style="" if line.startswith("    ") else "bold")
+    names = {e.value: e.name for e in reversed(c.program.equations) if e.value.args}
+    saved = d.forward.outputs[len(c.program.outputs) :]
+    texts = "; ".join(print_value(d.forward.named[o], names) for o in saved)
+    foot = f"Saved in each step for the backward pass: {texts}."
+    title = Text("The backward pass of " if backward else "").append(_title(c))
+    return Group(title, Text(), shown, Text(foot, style="dim"))
 
 
 def difference(a: Cell, b: Cell, rows: Sequence[Row]) -> RenderableType:
@@ -146,6 +173,53 @@ def diagnosis(found: Diagnosis) -> RenderableType:
         mark = Text("works", "green") if check.obstacle is None else Text("does not", "red")
         table.add_row(check.backend, check.device, mark, check.obstacle or check.what)
     return Group(versions, table)
+
+
+def shown_as_it_goes(what: str, steps: Iterable[tuple[int, int]]) -> int:
+    """A bar for work that gives how much of it is done, of how much; returns how much was done."""
+    done = 0
+    with Progress(transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        for done, total in steps:
+            bar.update(task, completed=done, total=total)
+    return done
+
+
+def measured(rows: Iterable[Measurement], machine: str) -> list[Measurement]:
+    """Prints measurements as they come, and what they amount to; returns them."""
+    from cellwright.bench.table import means
+
+    console = Console(highlight=False)
+    console.print(Text(f"{machine}. Medians of one process, in turns.", style="dim"))
+    found: list[Measurement] = []
+    with console.status("measuring"):
+        for row in rows:
+            found.append(row)
+            console.print(_measurement(row), soft_wrap=True)
+    for cell, training in dict.fromkeys((row.cell, row.training) for row in found):
+        group = [row for row in found if (row.cell, row.training) == (cell, training)]
+        console.print(Text(f"\n{cell}, {_mode(group[0])}", style="bold"))
+        for sentence in means(group):
+            console.print(Text(sentence), soft_wrap=True)
+    return found
+
+
+def _measurement(row: Measurement) -> Text:
+    text = Text(f"{row.cell} ", style="bold")
+    text.append(f"{_mode(row)} {row.size}, {row.threads} thread{'s' * (row.threads > 1)}: ", "dim")
+    text.append(f"{row.own.median:.2f} ms").append(
+        f" ({row.share_of_peak:.0%} of GEMM peak)", "dim"
+    )
+    for name in row.peers:
+        text.append(f"; {name} ", "dim").append(f"{row.speedup(name):.2f}x")
+    if row.memory:
+        text.append("; MiB ", "dim")
+        text.append(", ".join(f"{name} {grown:.1f}" for name, grown in row.memory.items()))
+    return text
+
+
+def _mode(row: Measurement) -> str:
+    return "training" if row.training else "inference"
 
 
 # --- pieces -------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from cellwright.language.cell import Cell, Equation, aliases, cell, cell_names, parse, program
 from cellwright.language.errors import CellError
-from cellwright.language.printer import print_program
+from cellwright.language.printer import print_program, print_value
 
 __all__ = [
     "Cell",
@@ -13,5 +13,6 @@ __all__ = [
     "cell_names",
     "parse",
     "print_program",
+    "print_value",
     "program",
 ]

@@ -8,7 +8,7 @@ from itertools import groupby
 from cellwright.program.ops import LEAVES, TABLE, Value
 from cellwright.program.program import Program
 
-__all__ = ["print_program"]
+__all__ = ["print_program", "print_value"]
 
 _BINDING = {"add": 1, "sub": 1, "mul": 2, "div": 2, "neg": 3, "apply": 4}
 """How tightly an operation binds; what is not here is an atom."""
@@ -21,6 +21,11 @@ def print_program(program: Program) -> str:
     `language.program(print_program(p)) == p` for every legal program.
     """
     return "\n".join((*_declarations(program), *_equations(program))) + "\n"
+
+
+def print_value(v: Value, names: Mapping[Value, str] | None = None) -> str:
+    """A value as an expression of those that have names, and of leaves."""
+    return _text(v, names or {}, 0)
 
 
 def _declarations(p: Program) -> Iterator[str]:

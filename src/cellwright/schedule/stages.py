@@ -136,15 +136,10 @@ class _Cut:
     def of(self, phase: str) -> tuple[Value, ...]:
         return tuple(v for v in self.values if self.phase.get(v) == phase)
 
-    def when(self, v: Value) -> tuple[str, int] | None:
-        """The phase of a product, and how many products and sums it needs there one after the
-        other; None for one that no phase runs."""
+    def when(self, v: Value) -> str | None:
+        """The phase of a product that an engine is to run."""
         phase = self.phase[v]
-        depth: dict[Value, int] = {}
-        for a in topological([v]):
-            inner = (depth[b] for b in a.args if self.phase.get(b) == phase)
-            depth[a] = max(inner, default=0) + (a.op in WHOLE)
-        return None if phase == "once" else (phase, depth[v])
+        return None if phase == "once" else phase
 
 
 def _reached(values: Iterable[Value], leaves: tuple[str, ...]) -> set[Value]:

@@ -11,7 +11,7 @@ from time import monotonic
 
 from cellwright.study.results import Environment
 
-__all__ = ["Stopwatch", "cores"]
+__all__ = ["Stopwatch", "cores", "processor"]
 
 
 class Stopwatch:
@@ -28,7 +28,7 @@ class Stopwatch:
             torch=version("torch"),
             python=platform.python_version(),
             platform=platform.platform(),
-            processor=_processor(),
+            processor=processor(),
             workers=workers,
             command=command,
             started=self._started.isoformat(timespec="seconds"),
@@ -43,7 +43,7 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def _processor() -> str:
+def processor() -> str:
     """Its name as its maker calls it, where the system tells."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()

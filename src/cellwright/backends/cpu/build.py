@@ -1,49 +1,142 @@
-"""Source to a loaded library: compiled once a machine, kept in a cache that mends itself.
+"""Source to a loaded library.
 
-The cache is `$CELLWRIGHT_CACHE`, or `cellwright` in the user's cache folder. A file's name is the
-hash of all that went into it; its last 32 bytes are the hash of the rest of it, so a damaged one is
-known and built again. Files appear by renaming, so any number of processes may build at once.
+Libraries that were compiled ahead of time, for a kind of processor, are taken from the package or
+from the cache. Others are compiled for this machine, once, and kept in the cache. A file's name is
+the hash of all that went into it.
 """
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import hashlib
 import os
-import platform
 import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
+from threading import Lock
 
+from cellwright.backends.cpu.cache import folder, is_whole, seal
+from cellwright.backends.cpu.targets import Target, processor, usable
 from cellwright.errors import CellwrightError
 
-__all__ = ["BuildError", "Engine", "compiler", "load"]
+__all__ = ["BuildError", "Engine", "build_ahead", "compiler", "load"]
 
 HERE = Path(__file__).parent
-FLAGS = [
+FLAGS = (
     "-std=c++17",
     "-O2",
-    "-march=native",
     "-fno-math-errno",  # sqrt and its like in vector registers
     "-fno-trapping-math",
     "-ffp-contract=fast",
+    "-fno-exceptions",
+    "-fno-rtti",
     "-fopenmp",
     "-shared",
     "-fPIC",
+    "-Wl,--as-needed",
     "-Wno-psabi",
-]
+)
 """Not -ffast-math: it breaks the rounding in `reduced`, and NaN."""
-DIGEST = hashlib.sha256().digest_size
 
 
 class BuildError(CellwrightError):
     """A cell's C++ could not be compiled."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A program, compiled."""
+
+    run: Callable[[int], int]
+    """Given the address of a call; 0 where all went well."""
+    block: int
+    """How many units lie together in its memory."""
+
+
+def load(source: str, double: bool) -> Engine:
+    """The engine of a source, in float64 or float32.
+
+    Raises BuildError where it cannot be compiled; the message says why and what to do.
+    """
+    with ThreadPoolExecutor(1) as beside:
+        kernels = beside.submit(_kernels, double)
+        run = _library(source, double).run
+        shared = ctypes.c_long.in_dll(kernels.result(), "kernels")
+    run.argtypes, run.restype = [ctypes.c_void_p, ctypes.c_void_p], ctypes.c_int
+    return Engine(partial(run, ctypes.addressof(shared)), shared.value)
+
+
+_ONE_BY_ONE = Lock()
+
+
+def _kernels(double: bool) -> ctypes.CDLL:
+    with _ONE_BY_ONE:
+        return _kernels_of(double)
+
+
+@lru_cache
+def _kernels_of(double: bool) -> ctypes.CDLL:
+    return _library(_kernel_source(), double)
+
+
+def _library(source: str, double: bool) -> ctypes.CDLL:
+    for target in usable():
+        for place in (HERE / "built", folder() / "built"):
+            file = place / target.name / f"{_key(source, _flags(double, target))}.so"
+            if is_whole(file):
+                return _opened(file)
+    command = compiler()
+    flags = [*command[1:], *_flags(double)]
+    file = folder() / f"{_key(source, flags, _identity(command[0]), processor())}.so"
+    if not is_whole(file):
+        _compile(source, [command[0], *flags], file)
+    return _opened(file)
+
+
+def _opened(file: Path) -> ctypes.CDLL:
+    try:
+        return ctypes.CDLL(str(file))
+    except OSError as e:
+        raise BuildError(
+            f"the compiled cell cannot be loaded ({e}): where programs may not be run from "
+            f"{file.parent}, set CELLWRIGHT_CACHE to a folder from which they may"
+        ) from None
+
+
+# --- ahead of time ------------------------------------------------------------------------------
+
+
+def build_ahead(
+    sources: Iterable[str], targets: Iterable[Target], place: Path | None = None
+) -> Iterator[tuple[int, int]]:
+    """Compile sources for kinds of processor, float32 and float64, and keep them where `load`
+    looks, or in another place; gives how many are done, of how many, as they are.
+
+    Raises BuildError where one cannot be compiled.
+    """
+    command = compiler()
+    place = place or folder() / "built"
+    jobs = [
+        (source, [*command, *_flags(double, target), "-s"], file)
+        for source in (_kernel_source(), *dict.fromkeys(sources))
+        for target in targets
+        for double in (False, True)
+        if not is_whole(file := place / target.name / f"{_key(source, _flags(double, target))}.so")
+    ]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        tasks = [pool.submit(_compile, *job) for job in jobs]
+        for i, task in enumerate(as_completed(tasks)):
+            task.result()
+            yield i + 1, len(jobs)
+
+
+# --- compiling ----------------------------------------------------------------------------------
 
 
 def compiler() -> list[str]:
@@ -68,54 +161,25 @@ _REMEDY = (
 )
 
 
-@dataclass(frozen=True)
-class Engine:
-    """A program, compiled."""
-
-    run: Callable[[int], int]
-    """Given the address of a call; 0 where all went well."""
-    block: int
-    """How many units lie together in its memory."""
+def _flags(double: bool, target: Target | None = None) -> list[str]:
+    march = target.flag if target else "-march=native"
+    return [*FLAGS, march, *(["-DDOUBLE"] if double else [])]
 
 
-def load(source: str, double: bool) -> Engine:
-    """The engine of a source, in float64 or float32.
-
-    Raises BuildError where it cannot be compiled; the message says why and what to do.
-    """
-    kernels = ctypes.c_long.in_dll(_kernels(double), "kernels")
-    run = _library(source, double).run
-    run.argtypes, run.restype = [ctypes.c_void_p, ctypes.c_void_p], ctypes.c_int
-    return Engine(partial(run, ctypes.addressof(kernels)), kernels.value)
-
-
-@lru_cache
-def _kernels(double: bool) -> ctypes.CDLL:
-    return _library((HERE / "matrix.cpp").read_text(), double)
-
-
-def _library(source: str, double: bool) -> ctypes.CDLL:
-    command = compiler()
-    flags = [*FLAGS, *(["-DDOUBLE"] if double else [])]
-    file = _cache() / f"{_key(source, command, flags)}.so"
-    if not _is_whole(file):
-        _compile(source, [*command, *flags], file)
-    try:
-        return ctypes.CDLL(str(file))
-    except OSError:  # somebody else's damage between the look and the opening
-        _compile(source, [*command, *flags], file)
-        return ctypes.CDLL(str(file))
-
-
-def _key(source: str, command: list[str], flags: list[str]) -> str:
-    parts = [source, _engine(), *command[1:], *flags, _identity(command[0]), _processor()]
+def _key(source: str, flags: Iterable[str], *about: str) -> str:
+    parts = [source, _headers(), *flags, *about]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
 
 
 @lru_cache
-def _engine() -> str:
+def _headers() -> str:
     """What sources include."""
     return "".join(file.read_text() for file in sorted(HERE.glob("*.hpp")))
+
+
+@lru_cache
+def _kernel_source() -> str:
+    return (HERE / "matrix.cpp").read_text()
 
 
 @lru_cache
@@ -126,56 +190,26 @@ def _identity(path: str) -> str:
     return f"{real} {about.st_size} {about.st_mtime_ns}"
 
 
-@lru_cache
-def _processor() -> str:
-    """What `-march=native` depends on."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return f"{platform.machine()} {platform.processor()} {platform.platform()}"
-    told = ("flags", "Features", "model name", "CPU part")
-    return "\n".join(sorted({line for line in lines if line.startswith(told)}))
-
-
-@lru_cache
-def _cache() -> Path:
-    """The folder of the cache; one of this process's own where that cannot be written."""
-    given = os.environ.get("CELLWRIGHT_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    folder = Path(given) if given else Path(base, "cellwright")
-    try:
-        folder = folder.expanduser()
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
-    except (OSError, RuntimeError):
-        own = Path(tempfile.mkdtemp(prefix="cellwright-"))
-        atexit.register(partial(shutil.rmtree, own, ignore_errors=True))
-        return own
-
-
-def _is_whole(file: Path) -> bool:
-    try:
-        content = file.read_bytes()
-    except OSError:
-        return False
-    return hashlib.sha256(content[:-DIGEST]).digest() == content[-DIGEST:]
-
-
 def _compile(source: str, command: list[str], file: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=file.parent, prefix="building-") as work:
-        text, made = Path(work, "cell.cpp"), Path(work, "cell.so")
-        text.write_text(source)
-        full = [*command, f"-I{HERE}", str(text), "-o", str(made)]
-        try:
-            done = subprocess.run(full, capture_output=True, text=True, timeout=600, check=False)
-        except (OSError, subprocess.TimeoutExpired) as e:
-            raise BuildError(
-                f"the C++ compiler {command[0]} does not run ({e}): {_REMEDY}"
-            ) from None
-        if done.returncode or not made.is_file():
-            told = "\n".join(done.stderr.strip().splitlines()[:5]) or f"exit code {done.returncode}"
-            raise BuildError(f"the C++ compiler {command[0]} fails: {_REMEDY}. It said:\n{told}")
-        content = made.read_bytes()
-        made.write_bytes(content + hashlib.sha256(content).digest())
-        made.replace(file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=file.parent, prefix="building-") as work:
+            text, made = Path(work, "cell.cpp"), Path(work, "cell.so")
+            text.write_text(source)
+            _run([*command, f"-I{HERE}", str(text), "-o", str(made)], made)
+            seal(made, file)
+    except OSError as e:
+        raise BuildError(
+            f"the compiled cell cannot be kept in {file.parent} ({e.strerror or e}): make room "
+            "there, or set CELLWRIGHT_CACHE to another folder"
+        ) from None
+
+
+def _run(command: list[str], made: Path) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    except (OSError, subprocess.TimeoutExpired) as e:
+        raise BuildError(f"the C++ compiler {command[0]} does not run ({e}): {_REMEDY}") from None
+    if done.returncode or not made.is_file():
+        told = "\n".join(done.stderr.strip().splitlines()[:5]) or f"exit code {done.returncode}"
+        raise BuildError(f"the C++ compiler {command[0]} fails: {_REMEDY}. It said:\n{told}")

@@ -68,18 +68,20 @@ def run(
         return Result(*([x.to(like.dtype) for x in xs] for xs in found))
     plan = _plan(program)
     made, s = plan.layout, plan.layout.schedule
-    T, B = like.shape[:2]
-    sizes = plan.sizes(inputs, states, parameters)
-    numbers = tuple(sizes[n] for n in made.sizes)
-    fixed = plan.fixed(parameters, sizes, like.dtype)
     engine = plan.engine(like.dtype == torch.float64)
+    given_all = (*inputs, *states, *parameters)
+    T, B, sizes, groups, sharing = plan.extent(
+        tuple([x.shape for x in given_all]), engine.block, torch.get_num_threads()
+    )
+    if any(x.dtype != like.dtype for x in given_all):
+        raise TypeError(f"all tensors have to be {like.dtype}, as the first one is")
+    fixed = plan.fixed(parameters, sizes, like.dtype)
     streams = _Streams(plan, like, T, B, sizes, engine.block)
     own = s.outputs[len(s.outputs) - private :] if private else ()
     shared = streams.shared(own) if resets is None and not (reverse and lengths is not None) else ()
     outputs = streams.made(own, shared, reverse)
     final = [like.new_empty(B, x.shape[-1]) for x in states]
     sums = plan.sums(like, sizes)
-    groups, sharing = plan.team(T, B, numbers, torch.get_num_threads())
     held: list[Tensor] = []  # what the engine is given an address of
 
     def address(x: Tensor) -> int:
@@ -89,7 +91,7 @@ def run(
     given = [T, B, groups, sharing, int(reverse)]
     given.append(0 if lengths is None else address(lengths.to(torch.int64).contiguous()))
     given.append(0 if resets is None else address(resets.contiguous()))
-    given += numbers
+    given += [sizes[n] for n in made.sizes]
     for i in plan.inputs:
         x = inputs[i] if inputs[i].stride(-1) == 1 else inputs[i].contiguous()
         given += address(x), *_strides(x, engine.block)
@@ -138,7 +140,7 @@ class _Streams(NamedTuple):
         return [
             state
             for state, new in zip(self.plan.program.states, s.next, strict=True)
-            if {state, new} <= {*own} - {*public}
+            if state is not new and {state, new} <= {*own} - {*public}
         ]
 
     def made(self, own: Sequence[Value], shared: Sequence[Value], reverse: bool) -> Env:
@@ -163,6 +165,14 @@ class _Streams(NamedTuple):
 
 
 # --- what is known of a program -----------------------------------------------------------------
+
+
+class _Extent(NamedTuple):
+    T: int
+    B: int
+    sizes: dict[str, int]
+    groups: int
+    sharing: int
 
 
 @lru_cache(maxsize=1024)
@@ -195,34 +205,39 @@ class _Plan:
 
     # --- sizes -----------------------------------------------------------------------------------
 
-    @cached_property
-    def _first_with(self) -> dict[str, tuple[int, int]]:
-        """For each size an argument that has it, and the place of the size in its shape.
+    def extent(self, shapes: tuple[torch.Size, ...], block: int, threads: int) -> _Extent:
+        """What follows from the shapes of a call's arguments.
 
-        States come first: streams of their sizes may come in blocks.
+        Raises ValueError where they do not fit each other: the engine looks at addresses only.
         """
-        found: dict[str, tuple[int, int]] = {}
-        arguments = list(enumerate(self.program.arguments))
-        for i, v in sorted(arguments, key=lambda a: a[1] not in self.program.states):
-            for k, size in enumerate(reversed(v.shape)):
-                found.setdefault(size, (i, -1 - k))
-        return found
-
-    def sizes(self, *given: Sequence[Tensor]) -> dict[str, int]:
-        """The sizes of a call."""
-        shapes = [x.shape for xs in given for x in xs]
-        return {name: shapes[i][k] for name, (i, k) in self._first_with.items()}
-
-    def team(self, T: int, B: int, sizes: tuple[int, ...], threads: int) -> tuple[int, int]:
-        """How many groups of rows there are, and how many threads share the units of each."""
-        key = (T, B, sizes, threads)
-        if key not in self._teams:
-            self._teams[key] = _team(self.layout, T, B, sizes, threads)
-        return self._teams[key]
+        key = (shapes, block, threads)
+        if key not in self._extents:
+            if len(self._extents) >= 1024:
+                self._extents.clear()
+            self._extents[key] = self._extent(shapes, block, threads)
+        return self._extents[key]
 
     @cached_property
-    def _teams(self) -> dict[tuple[int, int, tuple[int, ...], int], tuple[int, int]]:
+    def _extents(self) -> dict[tuple[tuple[torch.Size, ...], int, int], _Extent]:
         return {}
+
+    def _extent(self, shapes: tuple[torch.Size, ...], block: int, threads: int) -> _Extent:
+        p = self.program
+        T, B = shapes[0][:2]
+        arguments = list(zip(p.arguments, shapes, strict=True))
+        sizes: dict[str, int] = {}
+        # States come first: streams of their sizes may come in blocks.
+        for v, shape in sorted(arguments, key=lambda a: a[0] not in p.states):
+            for name, size in zip(v.shape, shape[len(shape) - len(v.shape) :], strict=True):
+                sizes.setdefault(name, size)
+        for v, shape in arguments:
+            n = [sizes[s] for s in v.shape]
+            expected = (T, B, *(n or [1])) if v in p.inputs else (B, *n) if v in p.states else (*n,)
+            in_blocks = (T, -(-n[0] // block), B, block) if v in p.inputs and n else expected
+            if shape not in (expected, in_blocks):
+                raise ValueError(f"{v.name} has to be {expected}, got {tuple(shape)}")
+        groups, sharing = _team(self.layout, T, B, sizes, threads)
+        return _Extent(T, B, sizes, groups, sharing)
 
     # --- what is the same in every step ----------------------------------------------------------
 
@@ -279,8 +294,8 @@ class _Plan:
         return env
 
 
-def _team(made: Layout, T: int, B: int, numbers: tuple[int, ...], threads: int) -> tuple[int, int]:
-    sizes = dict(zip(made.sizes, numbers, strict=True))
+def _team(made: Layout, T: int, B: int, sizes: dict[str, int], threads: int) -> tuple[int, int]:
+    """How many groups of rows there are, and how many threads share the units of each."""
     stages = made.schedule.loop
     matrices = sum(prod(sizes[n] for n in m.shape) for m in made.matrices)
     elementwise = sum(sizes[v.shape[0]] for g in stages for v in g.vectors)
