@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -19,9 +19,17 @@ from cellwright.program.ops import TABLE, Value
 from cellwright.program.program import Program
 from cellwright.schedule.phases import phases
 
-__all__ = ["Env", "Evaluation", "Result", "rows", "run", "scalar"]
+__all__ = ["Env", "Evaluation", "Kept", "Result", "rows", "run", "scalar"]
 
 Env: TypeAlias = dict[Value, Tensor]
+
+
+class Kept(NamedTuple):
+    """Streams out that one run keeps for another on the same backend, in a form of its own."""
+
+    tensors: list[Tensor]
+    about: Any = None
+    """What else there is to know of them."""
 
 
 class Result(NamedTuple):
@@ -33,6 +41,8 @@ class Result(NamedTuple):
     """The states after each sequence's last step, each `(B, n)`."""
     sums: list[Float[Tensor, "..."]]
     """The sums over all steps and sequences, each of its parameter's shape."""
+    kept: Kept | None = None
+    """The streams out that were to be kept."""
 
 
 def run(
@@ -44,7 +54,8 @@ def run(
     lengths: Int[Tensor, " B"] | None = None,
     resets: Bool[Tensor, "T B"] | None = None,
     reverse: bool = False,
-    private: int = 0,
+    keep: int = 0,
+    kept: Kept | None = None,
 ) -> Result:
     """Run all steps.
 
@@ -56,9 +67,11 @@ def run(
     `resets` `(T, B)`, bool: a state does not pass between step t - 1 and step t where `resets[t]`
     is true, in either direction; it is zero there instead. At t = 0 that is the initial state, or,
     in reverse, the final one.
-    `private`: how many of the last streams out nobody reads but a backward pass on this backend;
-    they may share memory, and hold anything where a sequence is over. Here they are as all others.
+    `keep`: how many of the last streams out are not given, but kept for a backward run on the same
+    backend; that is given them as `kept`, for its last streams in.
     """
+    if kept is not None:
+        inputs = [*inputs, *kept.tensors]
     T, B = inputs[0].shape[:2]
     steps = Steps.of(T, B, lengths, inputs[0].device)
     env: Env = dict(zip((p.value for p in program.parameters), parameters, strict=True))
@@ -82,7 +95,7 @@ def run(
     )
     streams = {v: torch.split(rows(env[v], steps.N), steps.counts) for v in cut.fed}
     still = {v: x for v, x in env.items() if v not in program.stepped}
-    kept: dict[Value, list[Tensor]] = {v: [] for v in cut.kept}
+    columns: dict[Value, list[Tensor]] = {v: [] for v in cut.kept}
     order = range(len(steps.counts))
     for t in reversed(order) if reverse else order:
         n = steps.counts[t]
@@ -95,7 +108,7 @@ def run(
             **dict(zip(program.states, read, strict=True)),
         }
         plan.loop(here, sizes)
-        for v, column in kept.items():
+        for v, column in columns.items():
             column.append(here[v])
         new = [rows(here[program.next(s)], n) for s in program.states]
         if restart is not None and reverse:
@@ -104,15 +117,18 @@ def run(
             new if n == B else [torch.cat((a, b[n:])) for a, b in zip(new, current, strict=True)]
         )
 
-    for v, column in kept.items():
+    for v, column in columns.items():
         empty = like.new_zeros(0, sizes[v.shape[0]] if v.shape else 1)
         env[v] = torch.cat([empty, *(reversed(column) if reverse else column)])
     plan.after(env, sizes)
     N = steps.N
+    outputs = [steps.padded(rows(env[program.named[o]], N)) for o in program.outputs]
+    given = len(outputs) - keep
     return Result(
-        [steps.padded(rows(env[program.named[o]], N)) for o in program.outputs],
+        outputs[:given],
         [steps.unsort(s) for s in current],
         [_total(s.value, env, N) for s in program.sums],
+        Kept(outputs[given:]) if keep else None,
     )
 
 

@@ -18,6 +18,7 @@ from torch._C._functorch import is_legacy_batchedtensor
 from torch.autograd import forward_ad
 
 from cellwright.backends import reference
+from cellwright.backends.reference import Kept
 from cellwright.layers.call import LayerError, autocast_dtype, check_lengths
 from cellwright.layers.passes import Given, Plan, backward, forward, passes, segments, unstacked
 
@@ -115,7 +116,8 @@ class _Recurrence(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         ctx.plan, ctx.counts = plan, (len(given.inputs), len(given.states), len(given.stacks))
         ctx.shapes = [x.shape for x in (*outputs, *states)]
-        ctx.save_for_backward(*tensors, *saved, given.lengths, given.resets)
+        ctx.about = saved.about
+        ctx.save_for_backward(*tensors, *saved.tensors, given.lengths, given.resets)
         return (*outputs, *states)
 
     @staticmethod
@@ -125,7 +127,8 @@ class _Recurrence(torch.autograd.Function):
         given = Given(tensors[:n], tensors[n : n + m], tensors[n + m : n + m + k], lengths, resets)
         wants_streams = any(ctx.needs_input_grad[2 : 2 + n])
         by = _filled(grads, ctx.shapes, tensors[0])
-        return None, None, *_gradients(ctx.plan, given, tensors[n + m + k :], by, wants_streams)
+        saved = Kept(tensors[n + m + k :], ctx.about)
+        return None, None, *_gradients(ctx.plan, given, saved, by, wants_streams)
 
 
 def _filled(
@@ -140,19 +143,20 @@ def _filled(
 def _gradients(
     plan: Plan,
     given: Given,
-    saved: Sequence[Tensor],
+    saved: Kept,
     grads: Sequence[Tensor],
     wants_streams: bool,
+    plain: bool = False,
 ) -> list[Tensor | None]:
     """The gradients of all that is given; None for streams in where they are not wanted."""
     if torch.is_grad_enabled() or _seen_into(grads):
         return _by_reference(plan, given, grads)
     streams: Sequence[Tensor | None]
     if _is_plain([*grads, *given.inputs]):
-        streams, states, stacks = backward(plan, given, saved, grads, wants_streams)
+        streams, states, stacks = backward(plan, given, saved, grads, wants_streams, plain)
     else:
         found = _run_backward(
-            *plan, wants_streams, *map(list, given[:3]), *given[3:], list(saved), list(grads)
+            *plan, wants_streams, *map(list, given[:3]), *given[3:], saved.tensors, list(grads)
         )
         n, m = len(given.inputs) * wants_streams, len(given.states)
         streams, states, stacks = found[:n], found[n : n + m], found[n + m :]
@@ -224,7 +228,7 @@ def _run(
     with torch.no_grad():
         given = Given(inputs, states, stacks, lengths, resets)
         outputs, final, kept = forward(plan, given, bool(saved), plain=True)
-    return _owned([*outputs, *final, *kept], [*inputs, *states, *stacks])
+    return _owned([*outputs, *final, *kept.tensors], [*inputs, *states, *stacks])
 
 
 @_run.register_fake
@@ -281,7 +285,7 @@ def _run_backward(
     plan = Plan(program, backend, memory, tuple(counts), tuple(places), reverse)
     given = Given(inputs, states, stacks, lengths, resets)
     with torch.no_grad():
-        found = backward(plan, given, saved, grads, wants_streams)
+        found = backward(plan, given, Kept(saved), grads, wants_streams, plain=True)
     return _owned([x for xs in found for x in xs], [*inputs, *states, *stacks, *saved, *grads])
 
 
@@ -334,7 +338,8 @@ def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
     *tensors, lengths, resets = ctx.saved_tensors
     given = Given(tensors[:n], tensors[n : n + m], tensors[n + m : n + m + k], lengths, resets)
     by = _filled(grads[: len(ctx.shapes)], ctx.shapes, tensors[0])
-    found = _gradients(ctx.plan, given, tensors[n + m + k :], by, ctx.wants_streams)
+    saved = Kept(tensors[n + m + k :])
+    found = _gradients(ctx.plan, given, saved, by, ctx.wants_streams, plain=True)
     return (*repeat(None, 7), found[:n], found[n : n + m], found[n + m :], None, None)
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cellwright.backends.reference import Result
+from cellwright.backends.reference import Kept, Result
 from cellwright.backends.registry import select
 from cellwright.language import program as read_program
 from cellwright.layers.call import check_lengths
@@ -167,7 +167,7 @@ def _beside(parts: Sequence[Tensor]) -> Tensor:
 
 def forward(
     plan: Plan, given: Given, save: bool, plain: bool = False
-) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+) -> tuple[list[Tensor], list[Tensor], Kept]:
     """Streams out, final states, and, where `save` is set, what `backward` needs.
 
     `plain` wants that as the streams it stands for, not as the backend likes it best.
@@ -177,28 +177,32 @@ def forward(
     known = passes(plan.program)
     check_lengths(given.lengths, given.inputs[0].shape[0])
     parameters = _detached(plan, given.stacks)
-    if save and plan.memory == "small":
+    if not save:
+        found = _run(plan, known.program, given, given.inputs, given.states, parameters)
+        return found.outputs, found.states, Kept([])
+    if plan.memory == "small":
         return _forward_in_segments(plan, known, given, parameters)
-    p = known.derivative.forward if save else known.program
-    like, wants_streams = given.inputs[0], any(x.requires_grad for x in given.inputs)
-    private = _private(plan, known, like, wants_streams) if save and not plain else 0
-    found = _run(plan, p, given, given.inputs, given.states, parameters, private)
-    n = len(known.program.outputs)
-    return found.outputs[:n], found.states, found.outputs[n:]
+    wants_streams = any(x.requires_grad for x in given.inputs)
+    return _forward(plan, known, given, given.states, parameters, wants_streams, plain)
 
 
 def backward(
-    plan: Plan, given: Given, saved: Sequence[Tensor], grads: Sequence[Tensor], wants_streams: bool
+    plan: Plan,
+    given: Given,
+    saved: Kept,
+    grads: Sequence[Tensor],
+    wants_streams: bool,
+    plain: bool = False,
 ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
     """The gradients of the inputs, where they are wanted, of the states and of the stacks.
 
-    `grads` are those of the streams out and of the final states.
+    `grads` are those of the streams out and of the final states; `plain` as in `forward`.
     """
     known = passes(plan.program)
     parameters = _detached(plan, given.stacks)
     small = plan.memory == "small"
     run = _backward_in_segments if small else _backward
-    found = run(plan, known, given, parameters, saved, grads, wants_streams)
+    found = run(plan, known, given, parameters, saved, grads, wants_streams, plain)
     return found.outputs, found.states, _stacked(plan, found.sums)
 
 
@@ -209,7 +213,8 @@ def _run(
     inputs: Sequence[Tensor],
     states: Sequence[Tensor],
     parameters: Sequence[Tensor],
-    private: int = 0,
+    keep: int = 0,
+    kept: Kept | None = None,
     turned: bool = False,
 ) -> Result:
     like = inputs[0]
@@ -218,7 +223,8 @@ def _run(
         "lengths": given.lengths,
         "resets": given.resets,
         "reverse": plan.reverse ^ turned,
-        "private": private,
+        "keep": keep,
+        "kept": kept,
     }
     if torch.is_autocast_enabled(like.device.type):  # what it casts is cast already
         with torch.autocast(like.device.type, enabled=False):
@@ -226,11 +232,34 @@ def _run(
     return backend.run(p, inputs, states, parameters, **options)
 
 
-def _private(plan: Plan, known: Passes, like: Tensor, wants_streams: bool) -> int:
-    """How many saved streams only one backend ever sees: all, where it runs both passes."""
+def _keeps(plan: Plan, known: Passes, like: Tensor, wants_streams: bool) -> bool:
+    """Whether one backend runs both passes, so that it may keep what is saved as it likes."""
     both = (known.derivative.forward, known.backward[wants_streams])
     there, back = (select(plan.backend, p, like.device, like.dtype) for p in both)
-    return len(known.saved) if there is back else 0
+    return there is back
+
+
+def _forward(
+    plan: Plan,
+    known: Passes,
+    given: Given,
+    states: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+    wants_streams: bool,
+    plain: bool,
+) -> tuple[list[Tensor], list[Tensor], Kept]:
+    n = len(known.program.outputs)
+    keep = not plain and _keeps(plan, known, given.inputs[0], wants_streams)
+    found = _run(
+        plan,
+        known.derivative.forward,
+        given,
+        given.inputs,
+        states,
+        parameters,
+        keep=len(known.saved) * keep,
+    )
+    return found.outputs[:n], found.states, found.kept or Kept(found.outputs[n:])
 
 
 def _backward(
@@ -238,19 +267,22 @@ def _backward(
     known: Passes,
     given: Given,
     parameters: Sequence[Tensor],
-    saved: Sequence[Tensor],
+    saved: Kept,
     grads: Sequence[Tensor],
     wants_streams: bool,
+    plain: bool,
 ) -> Result:
     n = len(known.program.outputs)
     again = [given.inputs[i] for i in known.streams_again]
+    keep = not plain and _keeps(plan, known, given.inputs[0], wants_streams)
     return _run(
         plan,
         known.backward[wants_streams],
         given,
-        [*grads[:n], *again, *saved],
+        [*grads[:n], *again, *(() if keep else saved.tensors)],
         grads[n:],
         [parameters[i] for i in known.parameters_again[wants_streams]],
+        kept=saved if keep else None,
         turned=True,
     )
 
@@ -276,7 +308,7 @@ def _segment(given: Given, start: int, each: int) -> Given:
 
 def _forward_in_segments(
     plan: Plan, known: Passes, given: Given, parameters: Sequence[Tensor]
-) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+) -> tuple[list[Tensor], list[Tensor], Kept]:
     """Saved is, of each state, `(segments, B, n)`: as the segment reads it."""
     number, each = segments(given.inputs[0].shape[0])
     saved = [s.new_empty(number, *s.shape) for s in given.states]
@@ -289,7 +321,7 @@ def _forward_in_segments(
         found = _run(plan, known.program, part, part.inputs, states, parameters)
         _put(outputs, found.outputs, i * each, given)
         states = found.states
-    return outputs, list(states), saved
+    return outputs, list(states), Kept(saved)
 
 
 def _backward_in_segments(
@@ -297,9 +329,10 @@ def _backward_in_segments(
     known: Passes,
     given: Given,
     parameters: Sequence[Tensor],
-    saved: Sequence[Tensor],
+    saved: Kept,
     grads: Sequence[Tensor],
     wants_streams: bool,
+    plain: bool,
 ) -> Result:
     n = len(known.program.outputs)
     number, each = segments(given.inputs[0].shape[0])
@@ -309,18 +342,10 @@ def _backward_in_segments(
     for i in range(number)[:: 1 if plan.reverse else -1]:
         start = i * each
         part = _segment(given, start, each)
-        again = _run(
-            plan,
-            known.derivative.forward,
-            part,
-            part.inputs,
-            [kept[i] for kept in saved],
-            parameters,
-            _private(plan, known, given.inputs[0], wants_streams),
-        )
+        states = [kept[i] for kept in saved.tensors]
+        _, _, again = _forward(plan, known, part, states, parameters, wants_streams, plain)
         by_part = [*(g[start : start + each] for g in grads[:n]), *by_states]
-        residuals = again.outputs[n:]
-        found = _backward(plan, known, part, parameters, residuals, by_part, wants_streams)
+        found = _backward(plan, known, part, parameters, again, by_part, wants_streams, plain)
         _put(by_inputs, found.outputs, start, given)
         by_states = found.states
         sums = [a.add_(b) for a, b in zip(sums, found.sums, strict=True)] if sums else found.sums

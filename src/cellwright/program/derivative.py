@@ -121,7 +121,7 @@ def derivative(p: Program) -> Derivative:
     kept = set(residuals(met, p.stepped))
     read = topological(wanted, stop=lambda v: v in kept or v.op == "input")
     met = [v for v in read if v in kept or (v.op == "input" and v in p.inputs)]
-    known = {s for v in (*outputs, *states, *met) for s in v.shape}
+    known = {s for v in (*outputs, *states) for s in v.shape}
     known |= {s for v in read if v.op == "parameter" for s in v.shape}
     unknown = {s for v in read for s in sizes_in(v)} - known
     again = [v for v in p.inputs if v in met or unknown & set(v.shape)]
