@@ -5,12 +5,14 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help compare test lint clean
+.PHONY: help compare test lint sanitize wheel clean
 
 help:
 	@echo "make compare   train the four classic cells side by side, write compare/report.html"
 	@echo "make test      run the tests"
 	@echo "make lint      run ruff and mypy"
+	@echo "make sanitize  run every cell in C++ built with AddressSanitizer and UndefinedBehaviorSanitizer"
+	@echo "make wheel     build dist/*.whl, with every cell compiled for x86-64 with and without AVX"
 	@echo "make clean     remove $(VENV)"
 
 compare: $(VENV)/.installed
@@ -23,6 +25,21 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# A shared library that is loaded into Python needs the sanitizers' own loaded first, and libstdc++
+# for them. Leaks are Python's and torch's. The cache is not that of the usual builds.
+SANITIZE := g++ -fsanitize=address,undefined -fno-sanitize-recover -g
+sanitize: $(VENV)/.installed-test
+	CXX="$(SANITIZE)" CELLWRIGHT_CACHE=build/sanitized ASAN_OPTIONS=detect_leaks=0 \
+	LD_PRELOAD="$$(for l in asan ubsan stdc++; do g++ -print-file-name=lib$$l.so; done | xargs)" \
+	$(BIN)/pytest -n auto tests/test_conformance.py -k "odd_sizes or float32"
+
+BUILT := src/cellwright/backends/cpu/built
+wheel: $(VENV)/.installed
+	rm -rf $(BUILT)
+	$(BIN)/cellwright build --target avx512 --target avx2 --target baseline --out $(BUILT)
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	rm -rf $(BUILT)
 
 $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)

@@ -1,13 +1,16 @@
 """The conformance suite: what every backend must do with every program.
 
-`compare` runs a program on a backend and holds outputs, final states and every gradient against
-torch's autograd through the reference loop. Tests choose programs, sizes and what is varied.
+A backend's outputs, final states and every gradient are held against torch's autograd through the
+reference loop in float64: `errors` says how far they are from it, `excess` how much further than
+torch is itself in float32. Tests choose programs, sizes and what is varied.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +21,7 @@ from cellwright.layers.operator import execute
 from cellwright.layers.passes import Given, Plan
 from cellwright.program.program import Program
 
-__all__ = ["Arguments", "arguments", "compare", "plan_of", "relative_error"]
+__all__ = ["Arguments", "arguments", "errors", "excess", "plan_of", "relative_error"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,11 @@ class Arguments:
     @property
     def all(self) -> list[Tensor]:
         return [*self.inputs, *self.states, *self.parameters]
+
+    def to(self, dtype: torch.dtype) -> Arguments:
+        """The same numbers, as leaves of their own."""
+        parts = (self.inputs, self.states, self.parameters)
+        return Arguments(*([x.detach().to(dtype).requires_grad_() for x in xs] for xs in parts))
 
 
 def arguments(
@@ -67,49 +75,74 @@ def plan_of(p: Program, backend: str, memory: str = "fast", reverse: bool = Fals
     return Plan(print_program(p), backend, memory, (1,) * n, tuple(range(n)), reverse)
 
 
-def compare(
+def errors(p: Program, given: Arguments, backend: str, **options: Any) -> dict[str, float]:
+    """The relative error of everything a training step gives, by name.
+
+    `options` are `lengths`, `resets`, `reverse` and `memory`.
+    """
+    found, expected = (training_step(p, given, b, **options) for b in (backend, None))
+    assert all(x.dtype == expected[name].dtype for name, x in found.items())
+    return {name: relative_error(x, expected[name]) for name, x in found.items()}
+
+
+def excess(
+    p: Program, draws: Iterable[Arguments], backend: str, **options: Any
+) -> dict[str, float]:
+    """The largest error over some draws of everything a training step gives in float32, as a
+    multiple of torch's."""
+    own: dict[str, float] = defaultdict(float)
+    usual: dict[str, float] = defaultdict(float)
+    for given in draws:
+        exact = training_step(p, given.to(torch.float64), None, **options)
+        found, near = (training_step(p, given, b, **options) for b in (backend, None))
+        for name, right in exact.items():
+            rounding = torch.finfo(torch.float32).eps * max(1.0, _largest(right))
+            own[name] = max(own[name], _largest(found[name].double() - right))
+            usual[name] = max(usual[name], rounding, _largest(near[name].double() - right))
+    return {name: error / usual[name] for name, error in own.items()}
+
+
+def _largest(x: Tensor) -> float:
+    found = float(x.abs().max()) if x.numel() else 0.0
+    return found if found == found else float("inf")
+
+
+def training_step(
     p: Program,
     given: Arguments,
+    backend: str | None,
     *,
-    backend: str,
     lengths: Tensor | None = None,
     resets: Tensor | None = None,
     reverse: bool = False,
     memory: str = "fast",
-) -> dict[str, float]:
-    """The relative error of everything a training step gives, by name."""
-    options = {"lengths": lengths, "resets": resets, "reverse": reverse}
-    expected = reference.run(p, given.inputs, given.states, given.parameters, **options)
-    outputs, states = execute(
-        plan_of(p, backend, memory, reverse),
-        Given(given.inputs, given.states, given.parameters, lengths, resets),
-    )
+) -> dict[str, Tensor]:
+    """Outputs, final states and gradients by name, from a backend; without one, from autograd
+    through the reference loop."""
+    if backend is None:
+        options = {"lengths": lengths, "resets": resets, "reverse": reverse}
+        ran = reference.run(p, given.inputs, given.states, given.parameters, **options)
+        outputs, states = ran.outputs, ran.states
+    else:
+        outputs, states = execute(
+            plan_of(p, backend, memory, reverse),
+            Given(given.inputs, given.states, given.parameters, lengths, resets),
+        )
     rng = torch.Generator().manual_seed(1)
-    weights = [
-        torch.randn(y.shape, generator=rng, dtype=torch.float64).to(y.dtype)
-        for y in (*expected.outputs, *expected.states)
-    ]
+    results = [*outputs, *states]
+    weights = [torch.randn(y.shape, generator=rng, dtype=torch.float64) for y in results]
     names = [v.name for v in (*p.inputs, *p.states)] + [q.name for q in p.parameters]
-    pairs = zip(
-        names,
-        _gradients([*outputs, *states], weights, given.all),
-        _gradients([*expected.outputs, *expected.states], weights, given.all),
-        strict=True,
-    )
-    errors = {f"gradient of {name}": relative_error(a, b) for name, a, b in pairs}
-    for kind, found, wanted in (
-        ("output", outputs, expected.outputs),
-        ("final state", states, expected.states),
-    ):
-        for i, (a, b) in enumerate(zip(found, wanted, strict=True)):
-            assert (a.shape, a.dtype) == (b.shape, b.dtype)
-            errors[f"{kind} {i}"] = relative_error(a.detach(), b.detach())
-    return errors
+    gradients = zip(names, _gradients(results, weights, given.all), strict=True)
+    return {
+        **{f"output {i}": y.detach() for i, y in enumerate(outputs)},
+        **{f"final state {i}": y.detach() for i, y in enumerate(states)},
+        **{f"gradient of {name}": g for name, g in gradients},
+    }
 
 
 def _gradients(
     results: Sequence[Tensor], weights: Sequence[Tensor], by: Sequence[Tensor]
 ) -> list[Tensor]:
-    pairs = [(y, w) for y, w in zip(results, weights, strict=True) if y.requires_grad]
+    pairs = [(y, w.to(y.dtype)) for y, w in zip(results, weights, strict=True) if y.requires_grad]
     found = torch.autograd.grad([y for y, _ in pairs], by, [w for _, w in pairs], allow_unused=True)
     return [torch.zeros_like(x) if g is None else g for g, x in zip(found, by, strict=True)]

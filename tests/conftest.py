@@ -11,6 +11,11 @@ from jaxtyping import install_import_hook
 # Shapes in annotations are checked here, and only here: users pay nothing for them.
 install_import_hook("cellwright.backends", "beartype.beartype")
 
+from cellwright.backends.cpu import build  # noqa: E402 - behind the hook
+
+# The engine's memory is NaN until something is written to it.
+build.FLAGS = (*build.FLAGS, "-DPOISON")
+
 torch.set_num_threads(1)
 
 # A first example may compile a grammar or a kernel, and a slow machine is no failure.

@@ -87,8 +87,41 @@ def test_show_derivative_is_a_program_of_the_language() -> None:
 
 
 def test_show_derivative_says_what_is_saved_under_a_new_name() -> None:
-    saved = "Saved, beside what has a name: v = 1 - z, h_old = h, v_2 = R_n h + b_hn."
+    saved = "Saved, beside what has a name: h_old = h, v = R_n h + b_hn."
     assert saved in cellwright("show", "gru", "--derivative")
+
+
+def test_show_schedule_says_what_runs_when() -> None:
+    shown = cellwright("show", "gru_reset_before", "--schedule")
+    title, ahead, step, foot = re.split(r"\n(?=\S)", shown)
+    assert title.startswith("gru_reset_before: ")
+    first, *products = ahead.splitlines()
+    assert first == "Ahead of the loop, for many steps at once"
+    assert {line.split(" = ")[1] for line in products if line} == {"W_z x", "W_n x", "W_r x"}
+    _, one, two = step.split("  Stage ")
+    assert one.startswith("1 of 2\n")
+    assert "    r = sigmoid(b_r + " in one
+    assert two.startswith("2 of 2\n")
+    reset = re.search(r"(\w+) = r \* h\n", one)
+    assert f" = R_n {reset[1]}\n" in two
+    assert "    h' = " in two
+    assert foot == "Saved in each step for the backward pass: z; n; h; r.\n"
+
+
+def test_show_schedule_of_the_backward_pass() -> None:
+    shown = cellwright("show", "rnn", "--schedule", "--derivative")
+    title, step, behind, added, foot = re.split(r"\n+(?=\S)", shown)
+    assert title == "The backward pass of rnn: The simple recurrent network"
+    assert step.startswith("Each step\n  Stage 1 of 2\n")
+    assert step.endswith("  Stage 2 of 2\n    d_h' = R^T delta_h_new")
+    assert behind == "Behind the loop, for many steps at once\n    d_x = W^T delta_h_new"
+    assert added.splitlines() == [
+        "Added up over steps and sequences",
+        "    d_W = outer(delta_h_new, x)",
+        "    d_R = outer(delta_h_new, h_old)",
+        "    d_b = delta_h_new",
+    ]
+    assert foot == "Saved in each step for the backward pass: h'; h.\n"
 
 
 def test_piped_lines_are_as_long_as_they_are() -> None:
@@ -221,6 +254,17 @@ def test_mistakes_are_told_without_a_stack_trace(tmp_path: Path) -> None:
         (("chek", binary), "Unknown command", 2),
     ):
         assert message in cellwright(*words, code=code)
+
+
+def test_nothing_is_compiled_where_a_word_is_wrong(tmp_path: Path) -> None:
+    for words, message in (
+        (("lstm", "peephole"), "Did you mean peephole_lstm?"),
+        (("lstm", "--target", "baseline", "--target", "vax"), "called 'vax': choose "),
+    ):
+        said = cellwright("build", *words, "--out", tmp_path / "built", code=1)
+        assert message in said
+        assert said.count("\n") == 1
+    assert not list(tmp_path.iterdir())
 
 
 # --- compare ------------------------------------------------------------------------------------

@@ -201,7 +201,7 @@ def build(
 def bench(
     *cells: str,
     size: Annotated[tuple[str, ...], Parameter(negative=())] = (),
-    threads: Annotated[tuple[int, ...], Parameter(negative=())] = (1,),
+    threads: Annotated[tuple[_Size, ...], Parameter(negative=())] = (1,),
     against: str = "nn.LSTM,nn.GRU,loop,torchrecurrent",
     seconds: float = 2.0,
     inference: bool = False,
@@ -223,8 +223,9 @@ def bench(
     threads
         Of torch; may be repeated.
     against
-        With commas between them: nn.LSTM, nn.GRU, nn.RNN; loop, the cell as a loop in torch;
-        torchrecurrent, its layer of the same name, or one of its layers, as torchrecurrent.MGU.
+        With commas between them: nn.LSTM, nn.GRU, nn.RNN; small, the cell with memory="small";
+        loop, the cell as a loop in torch; torchrecurrent, its layer of the same name, or one of its
+        layers, as torchrecurrent.MGU.
     seconds
         To measure each of them for, at each size; seven runs are made at the least.
     inference
@@ -241,6 +242,8 @@ def bench(
 
     if not cells:
         raise CellwrightError("name a cell to measure: cellwright bench CELL …")
+    if out:
+        _open_for_writing(out)
     rows = terminal.measured(
         bench(
             [cell(name) for name in cells],
@@ -256,6 +259,16 @@ def bench(
     )
     if out:
         out.write_text(markdown(rows, " ".join(["cellwright", *map(quote, sys.argv[1:])])), "utf-8")
+
+
+def _open_for_writing(file: Path) -> None:
+    """Find out before minutes of work whether a file can be written."""
+    try:
+        file.open("a").close()
+    except OSError as e:
+        raise CellwrightError(
+            f"{file} cannot be written: {e.strerror}. Choose another one with --out"
+        ) from None
 
 
 def _size(text: str) -> Size:

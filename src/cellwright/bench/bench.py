@@ -22,6 +22,7 @@ from cellwright.program.program import Program
 __all__ = ["PEERS", "SIZES", "Measurement", "ParityError", "Size", "bench", "geometric_mean"]
 
 PEERS = ("nn.LSTM", "nn.GRU", "loop", "torchrecurrent")
+"""What a cell is measured against where nothing is named."""
 
 
 class Size(NamedTuple):
@@ -70,6 +71,8 @@ class Measurement:
     """What torch.nn's own layers do in a run."""
     memory: dict[str, float] = field(default_factory=dict)
     """Peak extra MiB of a training step, where it was asked for."""
+    absent: tuple[str, ...] = ()
+    """Why peers that were asked for are not there."""
 
     def speedup(self, name: str) -> float:
         """How many times as long the peer takes."""
@@ -102,7 +105,7 @@ def bench(
 
     Raises ParityError, before anything is timed, where a cell's results are not right, and
     MissingPeerError for a peer that there is none of; of torchrecurrent's layers those that it has
-    are measured.
+    are measured, and a row says what is absent.
     """
     before = torch.get_num_threads()
     try:
@@ -133,13 +136,14 @@ def _rows(
     width = size.H if cell.program.inputs[0].shape == ("H",) else size.I
     x = torch.randn(size.T, size.B, width, requires_grad=input_gradient)
     layer = Recurrent(cell, width, size.H)
-    beside = {}
+    beside, absent = {}, []
     for name in peers:
         try:
             beside[name] = peer(name, cell, width, size.H)
-        except MissingPeerError:
+        except MissingPeerError as e:
             if name != "torchrecurrent":
                 raise
+            absent.append(str(e))
     gemm = 768
     for training in modes:
         runs = {name: step(module, x, training) for name, module in beside.items()}
@@ -148,9 +152,7 @@ def _rows(
         )
         found = {}
         if memory and training:
-            small = Recurrent(cell, width, size.H, memory="small")
-            measured = {"fast": layer, "small": small, **beside}
-            for name, module in measured.items():
+            for name, module in {cell.name: layer, **beside}.items():
                 if (grown := extra_memory(step(module, x, training=True))) is not None:
                     found[name] = grown
         whole = 2.0 * size.T * size.B * size.H * (width + size.H) * (3 if training else 1)
@@ -167,6 +169,7 @@ def _rows(
                 name: gates * whole for name, gates in _GATES.items() if name in timings
             },
             memory=found,
+            absent=tuple(absent),
         )
 
 

@@ -39,13 +39,15 @@ class Loop(nn.Module):
 
 
 def peer(name: str, cell: Cell, input_size: int, hidden_size: int) -> nn.Module:
-    """`nn.LSTM` and its like; `loop`, see Loop; `torchrecurrent`, its layer of the same name, or
-    `torchrecurrent.PeepholeLSTM`, one of another.
+    """`nn.LSTM` and its like; `small`, the cell itself with `memory="small"`; `loop`, see Loop;
+    `torchrecurrent`, its layer of the same name, or `torchrecurrent.PeepholeLSTM`, one of another.
 
     Raises MissingPeerError where there is none.
     """
     library, _, wanted = name.partition(".")
     match library:
+        case "small":
+            return Recurrent(cell, input_size, hidden_size, memory="small")
         case "loop":
             return Loop(Recurrent(cell, input_size, hidden_size))
         case "nn" if wanted in ("RNN", "LSTM", "GRU"):
@@ -54,8 +56,8 @@ def peer(name: str, cell: Cell, input_size: int, hidden_size: int) -> nn.Module:
         case "torchrecurrent":
             return _torchrecurrent(wanted or cell.name, input_size, hidden_size)
     raise MissingPeerError(
-        f"{name!r} is nothing to measure against: choose nn.LSTM, nn.GRU, nn.RNN, loop, "
-        "torchrecurrent, or one of its layers, as torchrecurrent.MGU"
+        f"{name!r} is nothing to measure against: choose nn.LSTM, nn.GRU, nn.RNN, small, "
+        "loop, torchrecurrent, or one of its layers, as torchrecurrent.MGU"
     )
 
 

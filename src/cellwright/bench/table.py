@@ -63,7 +63,7 @@ def line(row: Measurement, columns: Sequence[str]) -> list[str]:
 
 
 def means(rows: Sequence[Measurement]) -> Iterator[str]:
-    """A sentence for each number of threads and peer."""
+    """A sentence for each number of threads and peer, and for each peer that is absent."""
     for threads in dict.fromkeys(row.threads for row in rows):
         for name in dict.fromkeys(name for row in rows for name in row.peers):
             group = [row for row in rows if row.threads == threads and name in row.peers]
@@ -74,6 +74,7 @@ def means(rows: Sequence[Measurement]) -> Iterator[str]:
                 f"- {threads} thread{'s' * (threads > 1)}, beside {name}: geometric mean "
                 f"{geometric_mean(found):.2f}x, least {min(found):.2f}x{each}"
             )
+    yield from (f"- {why}" for why in dict.fromkeys(why for row in rows for why in row.absent))
 
 
 def _mode(training: bool) -> str:

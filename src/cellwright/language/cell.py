@@ -36,6 +36,7 @@ ARGUMENTS = (
     "device",
     "dtype",
     "backend",
+    "memory",
     "self",
 )
 """What a layer's constructor takes beside a cell's constants."""

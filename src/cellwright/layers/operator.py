@@ -113,12 +113,15 @@ class _Recurrence(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, plan: Plan, given: Given, *tensors: Tensor) -> tuple[Tensor, ...]:
         outputs, states, saved = forward(plan, given, save=True)
+        results = [*outputs, *states]
+        if any(x._is_view() for x in results):  # torch lets nobody change one in place
+            results = _owned(results, list(tensors))
         ctx.set_materialize_grads(False)
         ctx.plan, ctx.counts = plan, (len(given.inputs), len(given.states), len(given.stacks))
-        ctx.shapes = [x.shape for x in (*outputs, *states)]
+        ctx.shapes = [x.shape for x in results]
         ctx.about = saved.about
         ctx.save_for_backward(*tensors, *saved.tensors, given.lengths, given.resets)
-        return (*outputs, *states)
+        return tuple(results)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import count, islice
@@ -15,7 +16,7 @@ from torch import Tensor
 from cellwright.backends.reference import Kept, Result
 from cellwright.backends.registry import select
 from cellwright.language import program as read_program
-from cellwright.layers.call import check_lengths
+from cellwright.layers.call import LayerError, check_lengths
 from cellwright.program.derivative import Derivative, derivative
 from cellwright.program.program import Program
 from cellwright.program.transforms import with_outputs
@@ -128,18 +129,27 @@ def _parts(w: Tensor, n: int) -> tuple[Tensor, ...]:
     """Views of a tensor cut in n along its first dimension; those of a Parameter are kept, as they
     take longer to make than a short sequence to run."""
     if not isinstance(w, torch.nn.Parameter):
-        return w.detach().chunk(n)
-    key, at = id(w), w.data_ptr()
-    owner, place, parts = _KEPT.get(key, (None, 0, ()))
+        return _cut(w, n)
+    key, at = id(w), (w.data_ptr(), w.shape, w.stride(), w.dtype)
+    owner, place, parts = _KEPT.get(key, (None, None, ()))
     if owner is None or owner() is not w or place != at or len(parts) != n:
-        parts = w.detach().chunk(n)
+        parts = _cut(w, n)
         _KEPT[key] = weakref.ref(w, lambda _: _KEPT.pop(key, None)), at, parts
     return parts
 
 
-_KEPT: dict[int, tuple[Callable[[], Tensor | None], int, tuple[Tensor, ...]]] = {}
-"""By the identity of a Parameter: the Parameter, its address, and views of it. The views hold its
-memory, so the address cannot stand for another's."""
+def _cut(w: Tensor, n: int) -> tuple[Tensor, ...]:
+    if w.dim() == 0 or w.shape[0] % n:
+        raise LayerError(
+            f"a parameter of shape {tuple(w.shape)} stands where {n} of one shape have to be: its "
+            f"first dimension has to be {n} times that of each"
+        )
+    return w.detach().chunk(n)
+
+
+_KEPT: dict[int, tuple[Callable[[], Tensor | None], object, tuple[Tensor, ...]]] = {}
+"""By the identity of a Parameter: the Parameter, its address and form, and views of it. The views
+hold its memory, so the address cannot stand for another's."""
 
 
 def _stacked(plan: Plan, parts: Sequence[Tensor]) -> list[Tensor]:
@@ -235,8 +245,16 @@ def _run(
 def _keeps(plan: Plan, known: Passes, like: Tensor, wants_streams: bool) -> bool:
     """Whether one backend runs both passes, so that it may keep what is saved as it likes."""
     both = (known.derivative.forward, known.backward[wants_streams])
-    there, back = (select(plan.backend, p, like.device, like.dtype) for p in both)
-    return there is back
+    return _share(plan.backend, *both, like.device, like.dtype)
+
+
+@lru_cache(maxsize=4096)
+def _share(
+    name: str, there: Program, back: Program, device: torch.device, dtype: torch.dtype
+) -> bool:
+    with ThreadPoolExecutor(2) as pool:  # they may be compiled for it
+        backends = [pool.submit(select, name, p, device, dtype) for p in (there, back)]
+        return backends[0].result() is backends[1].result()
 
 
 def _forward(

@@ -25,7 +25,7 @@ from cellwright.backends.cpu.cache import folder, is_whole, seal
 from cellwright.backends.cpu.targets import Target, processor, usable
 from cellwright.errors import CellwrightError
 
-__all__ = ["BuildError", "Engine", "build_ahead", "compiler", "load"]
+__all__ = ["BuildError", "Engine", "build_ahead", "compiler", "load", "load_kernels"]
 
 HERE = Path(__file__).parent
 FLAGS = (
@@ -65,7 +65,7 @@ def load(source: str, double: bool) -> Engine:
     Raises BuildError where it cannot be compiled; the message says why and what to do.
     """
     with ThreadPoolExecutor(1) as beside:
-        kernels = beside.submit(_kernels, double)
+        kernels = beside.submit(load_kernels, double)
         run = _library(source, double).run
         shared = ctypes.c_long.in_dll(kernels.result(), "kernels")
     run.argtypes, run.restype = [ctypes.c_void_p, ctypes.c_void_p], ctypes.c_int
@@ -75,7 +75,8 @@ def load(source: str, double: bool) -> Engine:
 _ONE_BY_ONE = Lock()
 
 
-def _kernels(double: bool) -> ctypes.CDLL:
+def load_kernels(double: bool) -> ctypes.CDLL:
+    """What all programs share: products of matrices and memory."""
     with _ONE_BY_ONE:
         return _kernels_of(double)
 
@@ -131,9 +132,12 @@ def build_ahead(
     ]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         tasks = [pool.submit(_compile, *job) for job in jobs]
-        for i, task in enumerate(as_completed(tasks)):
-            task.result()
-            yield i + 1, len(jobs)
+        try:
+            for i, task in enumerate(as_completed(tasks)):
+                task.result()
+                yield i + 1, len(jobs)
+        finally:  # of Ctrl-C too
+            pool.shutdown(cancel_futures=True)
 
 
 # --- compiling ----------------------------------------------------------------------------------
@@ -145,7 +149,11 @@ def compiler() -> list[str]:
     Raises BuildError where there is none.
     """
     named = os.environ.get("CXX")
-    for command in [shlex.split(named)] if named else [["c++"], ["g++"], ["clang++"]]:
+    try:
+        given = [shlex.split(named)] if named else [["c++"], ["g++"], ["clang++"]]
+    except ValueError:  # a quotation without its end
+        given = []
+    for command in given:
         if command and (path := shutil.which(command[0])):
             return [path, *command[1:]]
     if named:
@@ -207,9 +215,11 @@ def _compile(source: str, command: list[str], file: Path) -> None:
 
 def _run(command: list[str], made: Path) -> None:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=600, check=False)
     except (OSError, subprocess.TimeoutExpired) as e:
         raise BuildError(f"the C++ compiler {command[0]} does not run ({e}): {_REMEDY}") from None
     if done.returncode or not made.is_file():
-        told = "\n".join(done.stderr.strip().splitlines()[:5]) or f"exit code {done.returncode}"
+        # The same for every cell, so that a person is told once.
+        said = done.stderr.decode(errors="replace").replace(f"{made.parent}/", "")
+        told = "\n".join(said.strip().splitlines()[:5]) or f"exit code {done.returncode}"
         raise BuildError(f"the C++ compiler {command[0]} fails: {_REMEDY}. It said:\n{told}")

@@ -26,7 +26,7 @@ def folder() -> Path:
     given = os.environ.get("CELLWRIGHT_CACHE")
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     try:
-        found = (Path(given) if given else Path(base, "cellwright")).expanduser()
+        found = (Path(given) if given else Path(base, "cellwright")).expanduser().absolute()
         found.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=found):
             return found

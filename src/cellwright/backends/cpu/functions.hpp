@@ -70,9 +70,6 @@ INLINE V reduced(V x, I& n) {
 
 INLINE V power_of_two(I n) { return (V)((n << MANTISSA) + ONE); }
 
-// v times a power of two, both normal numbers, as the result is.
-INLINE V scaled(V v, I n) { return (V)((I)v + (n << MANTISSA)); }
-
 // In two factors, so that the largest and the subnormal results come out right.
 INLINE V exponential(V x) {
     I n;
@@ -85,7 +82,7 @@ INLINE V exponential(V x) {
 INLINE V sigmoid(V x) {
     I n;
     const V p = reduced(between(-x, -NORMAL, NORMAL), n) + REAL(1);
-    return REAL(1) / (REAL(1) + scaled(p, n));
+    return REAL(1) / (REAL(1) + p * power_of_two(n));
 }
 
 // By exp(2x) - 1, which keeps the digits of a small x; 1 beyond FLAT / 2.

@@ -62,7 +62,8 @@ class Layout:
         values = [*self.at, *self._leaves, *self.schedule.next, *self.matrices]
         values += [a for pair in self.outers for a in pair[:2]]
         named = [n for v in values for n in v.shape]
-        named += [str(a.attr) for v in self.at for a in v.args if a.op == "size"]
+        read = [*self._leaves, *(a for v in self.at for a in v.args)]
+        named += [str(v.attr) for v in map(_unspread, read) if v.op == "size"]
         return tuple(dict.fromkeys(named))
 
     @cached_property

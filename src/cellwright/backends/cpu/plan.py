@@ -141,7 +141,7 @@ class Plan:
         T, B = shapes[0][:2]
         sizes: dict[str, int] = {}
         for v, shape in zip(arguments, shapes, strict=True):
-            for name, size in zip(v.shape, shape[len(shape) - len(v.shape) :], strict=True):
+            for name, size in zip(v.shape, shape[len(shape) - len(v.shape) :], strict=False):
                 sizes.setdefault(name, size)
         for v, shape in zip(arguments, shapes, strict=True):
             n = [sizes[s] for s in v.shape]

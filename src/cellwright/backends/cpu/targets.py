@@ -21,13 +21,11 @@ class Target:
     """What the processor has to have, in the words of `/proc/cpuinfo`."""
 
 
+_V3 = frozenset({"avx2", "fma", "bmi1", "bmi2", "f16c", "movbe", "abm"})
+_V4 = _V3 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
 _X86 = (
-    Target(
-        "avx512",
-        "-march=x86-64-v4",
-        frozenset({"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "fma", "bmi2"}),
-    ),
-    Target("avx2", "-march=x86-64-v3", frozenset({"avx2", "fma", "bmi1", "bmi2", "f16c", "movbe"})),
+    Target("avx512", "-march=x86-64-v4", _V4),
+    Target("avx2", "-march=x86-64-v3", _V3),
     Target("baseline", "-march=x86-64", frozenset()),
 )
 _ARM = (Target("baseline", "-march=armv8-a", frozenset()),)

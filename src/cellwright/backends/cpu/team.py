@@ -22,7 +22,7 @@ def team(made: Layout, T: int, B: int, sizes: dict[str, int], threads: int) -> T
     stages = made.schedule.loop
     matrices = sum(prod(sizes[n] for n in m.shape) for m in made.matrices)
     elementwise = sum(sizes[v.shape[0]] for g in stages for v in g.vectors)
-    if threads == 1 or B == 0 or T * B * (matrices + 4 * elementwise) < 200_000:
+    if threads == 1 or T * B * (matrices + 4 * elementwise) < 200_000:
         return Team(1, 1)
     groups = min(threads, B)
     sharing = threads // groups
