@@ -1,0 +1,275 @@
+"""The CPU engine beside torch.nn and torchrecurrent, and what it takes besides time.
+
+    python benchmarks/cpu_engine.py [PART ...] [--save]
+
+Parts: lstm, gru, peephole, operations, memory, start, threads, compare; all without any. Every
+comparison is made in one process, its sides in turns; parity with the reference is checked before
+anything is timed. About an hour on two cores for all.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from cellwright.backends.cpu.layout import layout
+from cellwright.backends.cpu.plan import Extent, Plan
+from cellwright.backends.cpu.team import Team, team
+from cellwright.bench.bench import SIZES, Measurement, Size, bench, geometric_mean
+from cellwright.bench.contestants import step
+from cellwright.bench.measure import interleaved
+from cellwright.bench.table import header, line, machine, means
+from cellwright.language import cell, cell_names
+from cellwright.layers.recurrent import Recurrent
+from cellwright.schedule.stages import schedule
+from cellwright.study import training
+from cellwright.study.data import load
+from cellwright.study.model import NextFrame
+from cellwright.study.results import DEFAULT_CELLS, Run, Settings
+
+RESULTS = Path(__file__).with_name("results")
+THREADS = (1, 2)
+
+
+def tables(rows: Iterable[Measurement]) -> Iterator[str]:
+    """A table for each cell and kind of run."""
+    found = list(rows)
+    for name, trains in dict.fromkeys((row.cell, row.training) for row in found):
+        group = [row for row in found if (row.cell, row.training) == (name, trains)]
+        columns = header(group)
+        yield f"### `{name}`, {'training' if trains else 'inference'}\n"
+        yield "| " + " | ".join(columns) + " |"
+        yield "|---" * len(columns) + "|"
+        yield from ("| " + " | ".join(line(row, columns)) + " |" for row in group)
+        yield ""
+        yield from means(group)
+        yield ""
+
+
+def lstm() -> Iterator[str]:
+    """`lstm` beside `nn.LSTM`."""
+    yield from tables(bench([cell("lstm")], SIZES, THREADS, ["nn.LSTM"]))
+
+
+def gru() -> Iterator[str]:
+    """`gru` beside `nn.GRU`."""
+    yield from tables(bench([cell("gru")], SIZES, THREADS, ["nn.GRU"]))
+
+
+def peephole() -> Iterator[str]:
+    """`peephole_lstm` and `coupled_lstm` beside torchrecurrent's PeepholeLSTM."""
+    cells = [cell("peephole_lstm"), cell("coupled_lstm")]
+    peers = ["torchrecurrent.PeepholeLSTM"]
+    yield from tables(bench(cells, SIZES, THREADS, peers, 1.0, modes=[True]))
+
+
+def operations() -> Iterator[str]:
+    """Every cell's time for one operation beside that of `nn.LSTM`, in training."""
+    yield "| cell | stages a step | threads | geometric mean | least |"
+    yield "|---|---|---|---|---|"
+    for name in cell_names():
+        found = list(bench([cell(name)], SIZES, THREADS, ["nn.LSTM"], 0.7, modes=[True]))
+        for threads in THREADS:
+            by = [r.speedup_by_operations("nn.LSTM") for r in found if r.threads == threads]
+            stages = len(schedule(cell(name).program).loop)
+            numbers = f"{geometric_mean(by):.2f}x | {min(by):.2f}x"
+            yield f"| `{name}` | {stages} | {threads} | {numbers} |"
+
+
+def memory() -> Iterator[str]:
+    """What a training step of `lstm` needs, and how long it takes with `memory="small"`."""
+    yield "| size | threads | nn.LSTM, MiB | fast | small | nn.LSTM, ms | fast | small |"
+    yield "|---|---|---|---|---|---|---|---|"
+    shares: dict[str, list[float]] = {"fast": [], "small": [], "time": [], "time by fast": []}
+    peers = ["nn.LSTM", "small"]
+    for row in bench([cell("lstm")], SIZES, THREADS, peers, modes=[True], memory=True):
+        beside, small = row.peers["nn.LSTM"], row.peers["small"]
+        of = row.memory["nn.LSTM"]
+        found = {
+            "fast": row.memory["lstm"] / of,
+            "small": row.memory["small"] / of,
+            "time": small.median / beside.median,
+            "time by fast": small.median / row.own.median,
+        }
+        for name, share in found.items():
+            shares[name].append(share)
+        yield (
+            f"| {row.size} | {row.threads} | {of:.1f} | {found['fast']:.2f}x | "
+            f"{found['small']:.2f}x | {beside.median:.2f} | "
+            f"{row.own.median / beside.median:.2f}x | {found['time']:.2f}x |"
+        )
+    yield ""
+    words = {
+        "fast": "memory, fast, beside nn.LSTM",
+        "small": "memory, small, beside nn.LSTM",
+        "time": "time, small, beside nn.LSTM",
+        "time by fast": "time, small, beside fast",
+    }
+    for name, what in words.items():
+        found_ = shares[name]
+        yield f"- {what}: geometric mean {geometric_mean(found_):.2f}x, most {max(found_):.2f}x"
+
+
+NEW = r"f = σ(W_f x + R_f h + b_f + p * h)\nz = tanh(W_z x + f * h + b_z)\nh' = f * h + (1 - f) * z"
+STARTED = f"""
+import time, torch, cellwright
+from cellwright.backends.cpu import plan
+load, spent = plan.load, []
+def timed(*args):
+    start = time.perf_counter()
+    try: return load(*args)
+    finally: spent.append(time.perf_counter() - start)
+plan.load = timed
+def step(layer):
+    start = time.perf_counter()
+    layer(torch.randn(3, 2, 5))[0].sum().backward()
+    return time.perf_counter() - start
+step(cellwright.LSTM(5, 7))
+spent.clear()
+layer = cellwright.Recurrent(cellwright.parse("{NEW}", name="new"), 5, 7)
+first = step(layer)
+print(first - step(layer), max(spent))
+"""
+
+
+def start() -> Iterator[str]:
+    """A cell that nobody has run here: what its first training step takes beyond the next one, and
+    of that the compiling, of both passes side by side; the same in later processes, which load
+    what was compiled."""
+
+    def seconds(cache: str) -> tuple[float, float]:
+        environment = {**os.environ, "CELLWRIGHT_CACHE": cache}
+        done = subprocess.run(
+            [sys.executable, "-c", STARTED], env=environment, capture_output=True, check=True
+        )
+        step, load = map(float, done.stdout.split())
+        return step, load
+
+    compiled, loaded = [], []
+    for _ in range(5):
+        with tempfile.TemporaryDirectory() as cache:
+            compiled.append(seconds(cache))
+            loaded += [seconds(cache) for _ in range(2)]
+    yield "| | first step, ms: median (most) | of that compiling or loading |"
+    yield "|---|---|---|"
+    for what, runs in (("first process", compiled), ("later processes", loaded)):
+        columns = [[1e3 * x for x in column] for column in zip(*runs, strict=True)]
+        yield f"| {what} | " + " | ".join(f"{median(c):.1f} ({max(c):.1f})" for c in columns) + " |"
+
+
+def threads() -> Iterator[str]:
+    """`lstm` on two threads, training and inference: one of them alone, sequences split between
+    them, units split between them, and which of these the engine chooses."""
+    torch.set_num_threads(2)
+    few = [(10, 1, 16, 16), (10, 4, 16, 16), (20, 2, 32, 32), (200, 1, 32, 32), (100, 3, 128, 128)]
+    sizes = [*SIZES, *(Size(*size) for size in few), Size(100, 2, 256, 256), Size(50, 1, 512, 512)]
+    teams = {"alone": Team(1, 1), "sequences": Team(2, 1), "units": Team(1, 2)}
+    extent, forced = Plan.extent, None
+
+    def with_team(self: Plan, *args: Any) -> Extent:
+        found = extent(self, *args)
+        return replace(found, team=forced) if forced else found
+
+    def on(team: Team, run: Callable[[], None]) -> Callable[[], None]:
+        def forcing() -> None:
+            nonlocal forced
+            forced = team
+            run()
+            forced = None
+
+        return forcing
+
+    Plan.extent = with_team  # type: ignore[method-assign,assignment]
+    yield "| size | run | alone, ms | sequences | units | chosen | times the best |"
+    yield "|---|---|---|---|---|---|---|"
+    for size in sorted(sizes, key=lambda s: s.T * s.B * s.H * (s.I + s.H)):
+        x, layer = torch.randn(*size[:3]), Recurrent(cell("lstm"), size.I, size.H)
+        for trains in (True, False):
+            run = step(layer, x, trains)
+            able = {name: t for name, t in teams.items() if t.groups <= size.B}
+            times = interleaved({"": run, **{name: on(t, run) for name, t in able.items()}}, 0.7)
+            best = min(times[name].median for name in able)
+            [chosen] = [name for name, t in teams.items() if t == chosen_team(layer, size)]
+            shown = [f"{times[name].median:.2f}" if name in able else "" for name in teams]
+            yield (
+                f"| {size} | {'training' if trains else 'inference'} | {' | '.join(shown)} | "
+                f"{chosen} | {times[chosen].median / best:.2f}x |"
+            )
+    Plan.extent = extent  # type: ignore[method-assign]
+
+
+def chosen_team(layer: Recurrent, size: Size) -> Team:
+    """How the engine shares the forward pass of a size."""
+    return team(layout(layer.program), size.T, size.B, {"I": size.I, "H": size.H}, 2)
+
+
+def compare() -> Iterator[str]:
+    """A run of each cell of `make compare` on the engine, and on the reference, which was the only
+    backend before."""
+
+    class OnReference(NextFrame):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            self.recurrent.backend = "reference"
+
+    def run(name: str, model: type[NextFrame], epochs: int = 60) -> Run:
+        training.NextFrame = model  # type: ignore[misc]
+        return training.train(cell(name), 0, load(), replace(settings, epochs=epochs))
+
+    settings = Settings(
+        cells=DEFAULT_CELLS,
+        baseline=DEFAULT_CELLS[0],
+        parameters=20_000,
+        seeds=5,
+        epochs=60,
+        patience=5,
+        minutes=None,
+        batch_size=8,
+        learning_rate=0.02,
+        clip_norm=1.0,
+        dropout=0.2,
+        averaging=0.99,
+    )
+    torch.set_num_threads(1)
+    yield "| cell | engine, s a run (test loss) | reference, s a run (test loss) | |"
+    yield "|---|---|---|---|"
+    both = [0.0, 0.0]
+    for name in DEFAULT_CELLS:
+        run(name, NextFrame, epochs=1)  # compiled, if it was not
+        runs = [run(name, model) for model in (NextFrame, OnReference)]
+        both = [a + r.seconds for a, r in zip(both, runs, strict=True)]
+        cells = " | ".join(f"{r.seconds:.2f} ({r.test:.3f})" for r in runs)
+        yield f"| `{name}` | {cells} | {runs[1].seconds / runs[0].seconds:.1f}x |"
+    yield f"| all | {both[0]:.2f} | {both[1]:.2f} | {both[1] / both[0]:.1f}x |"
+
+
+def main(words: list[str]) -> None:
+    chosen = [word for word in words if word != "--save"] or list(PARTS)
+    for name in chosen:
+        part = PARTS[name]
+        lines = []
+        for text in (f"# {' '.join((part.__doc__ or '').split())}\n", f"{machine()}.\n"):
+            print(text)
+            lines.append(text)
+        for text in part():
+            print(text, flush=True)
+            lines.append(text)
+        if "--save" in words:
+            (RESULTS / f"cpu_engine_{name}.md").write_text("\n".join(lines).rstrip() + "\n")
+
+
+PARTS: dict[str, Callable[[], Iterator[str]]] = {
+    f.__name__: f for f in (lstm, gru, peephole, operations, memory, start, threads, compare)
+}
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
