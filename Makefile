@@ -34,12 +34,13 @@ sanitize: $(VENV)/.installed-test
 	LD_PRELOAD="$$(for l in asan ubsan stdc++; do g++ -print-file-name=lib$$l.so; done | xargs)" \
 	$(BIN)/pytest -n auto tests/test_conformance.py -k "odd_sizes or float32"
 
+# What is in BUILT would be loaded by the editable install too, so it is there for a moment only.
 BUILT := src/cellwright/backends/cpu/built
 wheel: $(VENV)/.installed
-	rm -rf $(BUILT)
-	$(BIN)/cellwright build --target avx512 --target avx2 --target baseline --out $(BUILT)
+	rm -rf build/wheel
+	$(BIN)/cellwright build --target avx512 --target avx2 --target baseline --out build/wheel
+	trap 'rm -rf $(BUILT)' EXIT INT TERM; rm -rf $(BUILT); mv build/wheel $(BUILT) && \
 	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
-	rm -rf $(BUILT)
 
 $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)

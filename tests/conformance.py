@@ -8,20 +8,24 @@ torch is itself in float32. Tests choose programs, sizes and what is varied.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from cellwright.backends import reference
+from cellwright.backends.cpu.plan import Extent
+from cellwright.backends.cpu.plan import Plan as CpuPlan
+from cellwright.backends.cpu.team import Team
 from cellwright.language import print_program
 from cellwright.layers.operator import execute
 from cellwright.layers.passes import Given, Plan
 from cellwright.program.program import Program
 
-__all__ = ["Arguments", "arguments", "errors", "excess", "plan_of", "relative_error"]
+__all__ = ["Arguments", "arguments", "errors", "excess", "in_team", "plan_of", "relative_error"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,24 @@ def arguments(
         [draw(B, sizes[v.shape[0]]) for v in p.states],
         [draw(*(sizes[s] for s in q.shape)) for q in p.parameters],
     )
+
+
+@contextmanager
+def in_team(team: Team) -> Iterator[None]:
+    """The CPU engine works in such a team, as far as there are sequences for it, and units may be
+    shared."""
+    extent = CpuPlan.extent
+
+    def with_team(self: CpuPlan, *about: Any) -> Extent:
+        found = extent(self, *about)
+        sharing = 1 if self.layout.alone else team.sharing
+        return replace(found, team=Team(min(team.groups, max(found.B, 1)), sharing))
+
+    CpuPlan.extent = with_team  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        CpuPlan.extent = extent  # type: ignore[method-assign]
 
 
 def relative_error(found: Tensor, expected: Tensor) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import torch
 from hypothesis import HealthCheck, settings
@@ -12,6 +13,11 @@ from jaxtyping import install_import_hook
 install_import_hook("cellwright.backends", "beartype.beartype")
 
 from cellwright.backends.cpu import build  # noqa: E402 - behind the hook
+
+# Compiled cells are kept between runs of the tests, and not among the user's own. Processes that
+# tests start have it from here.
+CACHE = Path(__file__).parents[1] / "build" / "test-cache"
+os.environ.setdefault("CELLWRIGHT_CACHE", str(CACHE))
 
 # The engine's memory is NaN until something is written to it.
 build.FLAGS = (*build.FLAGS, "-DPOISON")

@@ -24,10 +24,11 @@ from cellwright.backends.cpu import build, targets
 from cellwright.cli import main
 from cellwright.layers.passes import MEMORY
 
-__all__ = ["CELL", "Trial", "command", "trial", "trials"]
+__all__ = ["CELL", "NOBODY", "Trial", "command", "trial", "trials"]
 
 T = TypeVar("T")
-CELL = "h' = tanh(W x + R h)\n"
+CELL = "a = W x + R h + b\nh' = tanh(a)\n"
+NOBODY = 65534
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,15 @@ def trial(backend: str, environment: Mapping[str, object], **options: object) ->
 
 
 def trials(
-    count: int, backend: str, environment: Mapping[str, object], **options: object
+    count: int,
+    backend: str,
+    environment: Mapping[str, object],
+    *,
+    user: int | None = None,
+    **options: object,
 ) -> list[Trial]:
-    """As many at once."""
-    return _run(count, environment, partial(_trial, backend, **options))
+    """As many at once; as another user, where this one is root."""
+    return _run(count, environment, partial(_trial, backend, **options), user)
 
 
 def command(*words: object, **environment: object) -> tuple[int, str]:
@@ -66,21 +72,28 @@ _FRESH.set_forkserver_preload(["cellwright.layers.recurrent", "cellwright.cli"])
 _together: Barrier
 
 
-def _run(count: int, environment: Mapping[str, object], job: Callable[[], T]) -> list[T]:
+def _run(
+    count: int, environment: Mapping[str, object], job: Callable[[], T], user: int | None = None
+) -> list[T]:
     values = {name: str(value) for name, value in environment.items()}
-    with ProcessPoolExecutor(
-        count, _FRESH, initializer=_begin, initargs=(values, Path.cwd(), _FRESH.Barrier(count))
-    ) as pool:
+    about = values, Path.cwd(), _FRESH.Barrier(count), user
+    with ProcessPoolExecutor(count, _FRESH, initializer=_begin, initargs=about) as pool:
         tasks = [pool.submit(_do, job) for _ in range(count)]
         return [task.result() for task in tasks]
 
 
-def _begin(environment: Mapping[str, str], folder: Path, together: Barrier) -> None:
+def _begin(
+    environment: Mapping[str, str], folder: Path, together: Barrier, user: int | None
+) -> None:
     global _together
     _together = together
     os.environ.update(environment)
     os.chdir(folder)
     torch.set_num_threads(1)
+    if user is not None and os.getuid() == 0:
+        # All that is imported late: it may lie in a folder of root's.
+        _results(Recurrent(parse(CELL), 3, 5, backend="reference"), torch.zeros(1, 1, 3), True)
+        os.setuid(user)
 
 
 def _do(job: Callable[[], T]) -> T:
@@ -104,6 +117,7 @@ def _command(words: list[str]) -> tuple[int, str]:
 def _trial(
     backend: str,
     *,
+    text: str = CELL,
     all_passes: bool = False,
     flags: str | None = None,
     package: Path | None = None,
@@ -116,13 +130,18 @@ def _trial(
         build.HERE = package
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        error = max(_error(backend, memory, all_passes) for memory in MEMORY[: 1 + all_passes])
+        error = max(
+            _error(
+                Recurrent(parse(text), 3, 40, bias=bias, backend=backend, memory=memory), all_passes
+            )
+            for memory in MEMORY[: 1 + all_passes]
+            for bias in (True, False)[: 1 + all_passes]
+        )
     return Trial(error, [str(w.message) for w in warned])
 
 
-def _error(backend: str, memory: str, all_passes: bool) -> float:
-    layer = Recurrent(parse(CELL), 3, 5, backend=backend, memory=memory)
-    plain = Recurrent(layer.cell, 3, 5, backend="reference")
+def _error(layer: Recurrent, all_passes: bool) -> float:
+    plain = Recurrent(layer.cell, 3, 40, bias=layer.bias, backend="reference")
     plain.load_state_dict(layer.state_dict())
     x = torch.randn(4, 2, 3)
     pairs = zip(_results(layer, x, all_passes), _results(plain, x, all_passes), strict=True)
@@ -130,7 +149,7 @@ def _error(backend: str, memory: str, all_passes: bool) -> float:
 
 
 def _results(layer: Recurrent, x: Tensor, all_passes: bool) -> list[Tensor]:
-    """Of training; and of inference, and of a layer on top of another one."""
+    """Of training; and of inference, of a layer on top of another one, and of looking inside."""
     y, _ = layer(x)
     found = [y.detach(), *torch.autograd.grad(y.square().sum(), [*layer.parameters()])]
     if all_passes:
@@ -138,4 +157,5 @@ def _results(layer: Recurrent, x: Tensor, all_passes: bool) -> list[Tensor]:
             found.append(layer(x)[0])
         above = x.clone().requires_grad_()
         found += torch.autograd.grad(layer(above)[0].square().sum(), above)
+        found += [seen.detach() for seen in layer.trace(x).values()]
     return found

@@ -12,17 +12,19 @@ from hypothesis import seed as with_seed
 
 from cellwright.backends import reference
 from cellwright.backends.cpu import build
+from cellwright.backends.cpu.team import Team
 from cellwright.backends.registry import BACKENDS
 from cellwright.language import cell, cell_names
 from cellwright.program.program import Program
-from conformance import Arguments, arguments, errors, excess, relative_error
+from conformance import Arguments, arguments, errors, excess, in_team, relative_error
 from strategies import programs
 
 BY_NAME = {b.name: b for b in BACKENDS}
 COMPILED = [b.name for b in BACKENDS if b.run is not reference.run]
 SMALL = [(1, 1, 1, 1), (5, 3, 2, 4), (4, 2, 7, 5)]  # T, B, I, H
 ODD = [(1, 67, 3, 1), (2, 1, 1, 67), (3, 13, 67, 33), (4, 7, 17, 31), (2, 31, 8, 16)]
-LONG = (37, 3, 5, 9)  # more than a segment, and than the engine keeps of so few units in a chunk
+LONG = (300, 3, 5, 9)  # several segments, and many chunks of the engine's
+TEAMS = (Team(1, 1), Team(2, 1), Team(1, 2), Team(3, 2))
 
 
 def variations(T: int, B: int) -> list[dict[str, object]]:
@@ -73,7 +75,8 @@ def test_every_cell_at_odd_sizes(name: str, backend: str) -> None:
         given_ = arguments_of(p, size, torch.float64)
         for options in variations(*size[:2])[i % 4 :: 4]:
             for memory in ("fast", "small") if size is LONG else ("fast",):
-                found = errors(p, given_, backend, memory=memory, **options)
+                with in_team(TEAMS[i % len(TEAMS)]):
+                    found = errors(p, given_, backend, memory=memory, **options)
                 check(found, 1e-10, size, options)
 
 
@@ -94,11 +97,13 @@ def test_random_programs_in_float64(quickly_built: None, backend: str, part: int
     @settings(max_examples=125 if os.environ.get("CI") else 6)
     @given(programs(smooth=True, sums=False))
     def run(p: Program) -> None:
-        for size in ((3, 2, 5, 4), (5, 3, 17, 19)):
+        for size, first in (((3, 2, 5, 4), 0), ((19, 3, 17, 19), 1)):
             T, B, n_in, hidden = size
             given_ = arguments(p, {"I": n_in, "H": hidden}, T, B, torch.float64)
-            for options in variations(T, B)[3::4]:
-                check(errors(p, given_, backend, **options), 1e-9, size, options)
+            for team, options in zip(TEAMS, variations(T, B)[first::3], strict=False):
+                with in_team(team):
+                    found = errors(p, given_, backend, memory=("fast", "small")[first], **options)
+                check(found, 1e-9, size, options)
 
     run()
 

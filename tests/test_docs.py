@@ -43,7 +43,7 @@ def test_the_first_block_of_the_readme_is_the_peephole_lstm() -> None:
 
 
 def test_the_mistake_of_the_readme_reads_so() -> None:
-    *_, shown = blocks(README, "")
+    [shown] = [b for b in blocks(README, "") if b.startswith("$ cellwright check")]
     i, f, z, c, o, h = (e.text for e in cell("peephole_lstm").equations)
     with pytest.raises(CellError) as caught:
         parse("\n".join((i, f, z, o, c, h)), "my")
@@ -82,9 +82,22 @@ def test_figures_of_the_readme_are_those_that_were_measured() -> None:
     assert [name for name, *_ in rows] == ["lstm", "gru", "rnn"]
     for name, ours, theirs in rows:
         assert f"| `{name}` | {ours} | {theirs} |" in README
-    speed = (ROOT / "benchmarks" / "results" / "layer_speed.md").read_text()
-    row = next(line for line in speed.splitlines() if line.startswith("| 100, 16, 64, 64 |"))
-    measured = re.findall(r"([\d.]+) / ([\d.]+)", row)
-    assert len(measured) == 3
-    for ours, theirs in measured:
-        assert f"| {ours} ms | {theirs} ms |" in README
+
+
+def test_speeds_of_the_readme_are_those_that_were_measured() -> None:
+    columns = [("lstm", "lstm"), ("gru", "gru"), ("peephole", "peephole_lstm")]
+    cell_ = r" \| (.+x\)?)"
+    rows = re.findall(rf"^\| ([\d, ]+|[a-z, ]+){3 * cell_} \|$", README, re.MULTILINE)
+    assert len(rows) == 6
+    for i, (part, name) in enumerate(columns):
+        page = (ROOT / "benchmarks" / "results" / f"cpu_engine_{part}.md").read_text()
+        measured = page.split(f"### `{name}`, training\n")[1].split("###")[0]
+        for what, *shown in rows:
+            if what[0].isdigit():
+                ours, theirs, ratio = re.fullmatch(r"(.+) / (.+) ms \((.+)x\)", shown[i]).groups()
+                line = rf"^\| {what} \| 1 \| {ours} \(.*\| {theirs} \({ratio}x\) \|$"
+            else:
+                threads = "2 threads" if "two" in what else "1 thread"
+                mean, least = shown[i].split(", least ")
+                line = rf"^- {threads}, beside .*: geometric mean {mean}, least {least}"
+            assert re.search(line, measured, re.MULTILINE), (what, shown[i])

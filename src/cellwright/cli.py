@@ -178,7 +178,8 @@ def build(
 ) -> None:
     """Compile cells ahead of time, so that layers of them start at once, without a compiler too.
 
-    What is there already is left as it is.
+    That is for layers with and without biases; one with `proj_size` still needs a compiler when it
+    is first run. What is there already is left as it is.
 
     Parameters
     ----------

@@ -32,6 +32,7 @@ __all__ = [
     "derivative_of",
     "diagnosis",
     "difference",
+    "measured",
     "schedule_of",
     "shown_as_it_goes",
     "summary",
@@ -205,7 +206,7 @@ def measured(rows: Iterable[Measurement], machine: str) -> list[Measurement]:
 
 
 def _measurement(row: Measurement) -> Text:
-    text = Text(f"{row.cell} ", style="bold")
+    text = Text(f"{row.cell} ", style="bold").append(f"on {row.backend}, ", "dim")
     text.append(f"{_mode(row)} {row.size}, {row.threads} thread{'s' * (row.threads > 1)}: ", "dim")
     text.append(f"{row.own.median:.2f} ms").append(
         f" ({row.share_of_peak:.0%} of GEMM peak)", "dim"

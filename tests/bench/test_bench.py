@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,8 +18,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cellwright import cli
 from cellwright.backends import registry
+from cellwright.backends.cpu.build import BuildError, load_kernels
 from cellwright.backends.reference import Result
 from cellwright.bench import bench as benches
+from cellwright.bench import measure
 from cellwright.bench.bench import Measurement, ParityError, Size, bench, geometric_mean
 from cellwright.bench.contestants import Loop, MissingPeerError, peer, step
 from cellwright.bench.measure import Timing, extra_memory, interleaved
@@ -48,15 +52,16 @@ def command(
 
 @pytest.fixture
 def timed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Who is timed, and with what result: 2 ms, peers 3, 4, 5 …, the GEMM 1 ms."""
+    """Who is timed, and with what result: 2 ms, peers 3, 4, 5 …; a peak of 1e12."""
     found: list[str] = []
 
     def pretend(contestants: dict[str, object], seconds: float) -> dict[str, Timing]:
         found.extend(contestants)
-        medians = {name: 2.0 + i for i, name in enumerate(contestants)} | {"gemm": 1.0}
+        medians = {name: 2.0 + i for i, name in enumerate(contestants)}
         return {name: Timing(t, t - 0.5, t + 0.5, 7) for name, t in medians.items()}
 
     monkeypatch.setattr(benches, "interleaved", pretend)
+    monkeypatch.setattr(benches, "gemm_peak", lambda: 1e12)
     return found
 
 
@@ -64,7 +69,8 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def wrong_output(p: object, found: Result) -> None:
-    found.outputs[0][-1, -1, -1] *= 1.001
+    for y in found.outputs[:1]:
+        y[-1, -1, -1] *= 1.001
 
 
 def wrong_gradient(p: Any, found: Result) -> None:
@@ -73,11 +79,59 @@ def wrong_gradient(p: Any, found: Result) -> None:
 
 
 def no_number(p: object, found: Result) -> None:
-    found.outputs[0][0, 0, 0] = float("nan")
+    for y in found.outputs[:1]:
+        y[0, 0, 0] = float("nan")
+
+
+def wrong_past_two_blocks(p: object, found: Result) -> None:
+    for y in found.outputs[:1]:
+        y[..., 32:] *= 1.001
+
+
+def wrong_late(p: object, found: Result) -> None:
+    for y in found.outputs[:1]:
+        y[50:] *= 1.001
+
+
+def wrong_on_two_threads(p: object, found: Result) -> None:
+    if torch.get_num_threads() == 2:
+        wrong_output(p, found)
+
+
+def wrong_without_training(p: Any, found: Result) -> None:
+    if not p.sums and found.kept is None:
+        wrong_output(p, found)
+
+
+def wrong_without_the_gradient_of_the_input(p: Any, found: Result) -> None:
+    if not found.outputs:
+        wrong_gradient(p, found)
+
+
+def wrong_by_little(p: object, found: Result) -> None:
+    for y in found.outputs[:1]:
+        y *= 1 + 5e-6
+
+
+Fastest = Callable[..., None]
+
+
+@pytest.fixture
+def fastest(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fastest]:
+    """Changes the fastest backend."""
+
+    def change(**changes: object) -> None:
+        changed = replace(registry.BACKENDS[0], **changes)
+        monkeypatch.setattr(registry, "BACKENDS", (changed, *registry.BACKENDS[1:]))
+        registry.select.cache_clear()
+
+    yield change
+    monkeypatch.undo()
+    registry.select.cache_clear()
 
 
 @pytest.fixture(params=[wrong_output, wrong_gradient, no_number])
-def mistaken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def mistaken(request: pytest.FixtureRequest, fastest: Fastest) -> None:
     """The fastest backend makes a mistake in float32, with cells that have two states."""
     right = registry.BACKENDS[0]
 
@@ -87,12 +141,7 @@ def mistaken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
             request.param(p, found)
         return found
 
-    wrong = replace(right, run=run)
-    monkeypatch.setattr(registry, "BACKENDS", (wrong, *registry.BACKENDS[1:]))
-    registry.select.cache_clear()
-    yield
-    monkeypatch.undo()
-    registry.select.cache_clear()
+    fastest(run=run)
 
 
 @pytest.mark.usefixtures("mistaken")
@@ -103,8 +152,8 @@ def test_nothing_is_timed_where_a_result_is_wrong(
     done = command("lstm", *SMALL, "--out", page)
     assert done.code == 1
     assert re.fullmatch(
-        r"lstm: results differ from the reference by \S+, where \S+ is allowed: nothing is timed\. "
-        r"Please report it\n",
+        r"lstm, training at 5, 2, 3, 4, 1 thread: results differ from the reference by \S+, where "
+        r"\S+ is allowed, so it is not timed\. Please report it\n",
         done.err,
     )
     assert re.fullmatch(r"torch .* Medians of one process, in turns\.\n", done.out)
@@ -113,15 +162,76 @@ def test_nothing_is_timed_where_a_result_is_wrong(
 
 
 @pytest.mark.usefixtures("mistaken")
-def test_one_wrong_cell_stops_all(timed: list[str]) -> None:
+def test_one_wrong_cell_ends_all(timed: list[str]) -> None:
+    cells = [cell("gru_reset_before"), cell("lstm")]
+    rows = bench(cells, [Size(5, 2, 3, 4)], peers=(), modes=[True])
+    assert next(rows).cell == "gru_reset_before"
     with pytest.raises(ParityError, match="lstm"):
-        next(bench([cell("gru_reset_before"), cell("lstm")], [Size(5, 2, 3, 4)]))
+        next(rows)
+    assert timed == [""]
+
+
+@pytest.mark.usefixtures("mistaken")
+@pytest.mark.parametrize(
+    ("mistaken", "before"),
+    [
+        (wrong_past_two_blocks, 0),
+        (wrong_late, 0),
+        (wrong_on_two_threads, 2),
+        (wrong_without_training, 1),
+        (wrong_without_the_gradient_of_the_input, 0),
+        (wrong_by_little, 0),
+    ],
+    indirect=["mistaken"],
+)
+def test_what_is_timed_is_checked(timed: list[str], before: int) -> None:
+    rows = bench([cell("lstm")], [Size(60, 8, 20, 40)], threads=(1, 2), peers=())
+    for _ in range(before):
+        next(rows)
+    with pytest.raises(ParityError, match="lstm"):
+        next(rows)
+    assert timed == [""] * before
+
+
+def test_small_is_checked_too(fastest: Fastest, timed: list[str]) -> None:
+    right = registry.BACKENDS[0]
+
+    def run(p: Any, inputs: object, states: list[torch.Tensor], *rest: Any, **options: Any) -> Any:
+        found = right.run(p, inputs, states, *rest, **options)
+        if not p.sums and states[0].any():  # a segment, but the first
+            wrong_output(p, found)
+        return found
+
+    fastest(run=run)
+    assert len(measured(peers=(), modes=[True], sizes=[Size(60, 8, 20, 40)])) == 1
+    timed.clear()
+    with pytest.raises(ParityError, match='lstm with memory="small", training at 60, 8, 20, 40'):
+        measured(peers=("small",), sizes=[Size(60, 8, 20, 40)])
     assert not timed
 
 
-@pytest.mark.parametrize("name", ["lstm", "gru", "rnn"])
-def test_right_results_are_no_parity_error(name: str) -> None:
-    benches.check_parity(cell(name))
+@pytest.mark.usefixtures("timed")
+@pytest.mark.parametrize("input_gradient", [True, False])
+@pytest.mark.parametrize("name", ["lstm", "gru", "rnn", "peephole_lstm"])
+def test_right_results_are_no_parity_error(name: str, input_gradient: bool) -> None:
+    sizes = [Size(70, 19, 23, 37), Size(5, 2, 3, 4)]
+    for threads in (1, 2):
+        options = {"peers": ("small",), "input_gradient": input_gradient}
+        assert len(measured(name, sizes=sizes, threads=(threads,), **options)) == 4
+
+
+@pytest.mark.usefixtures("timed")
+@pytest.mark.filterwarnings("ignore:cellwright runs slowly")
+def test_what_runs_is_said(
+    fastest: Fastest, command: Callable[..., SimpleNamespace], tmp_path: Path
+) -> None:
+    page = tmp_path / "page.md"
+    for backend in ("cpu", "reference"):
+        done = command("lstm", *SMALL, "--inference", "--out", page)
+        for mode in ("training", "inference"):
+            assert f"\nlstm on {backend}, {mode} 5, 2, 3, 4, 1 thread: " in done.out
+            assert f"\n## `lstm` on {backend}, {mode}" in page.read_text()
+        fastest(obstacle=lambda *about: "there is no C++ compiler")
 
 
 # --- figures ------------------------------------------------------------------------------------
@@ -141,8 +251,7 @@ def test_figures_follow_from_medians() -> None:
     gates = 2 * T * B * 4 * H
     assert inferred.operations == gates * (inputs + H)
     assert row.operations == gates * (2 * (inputs + H) + H)
-    assert inferred.peak == 2 * 768**3 / 1e-3
-    assert inferred.share_of_peak == pytest.approx(inferred.operations / 2e-3 / inferred.peak)
+    assert inferred.share_of_peak == pytest.approx(inferred.operations / 2e-3 / 1e12)
     assert inferred.speedup_by_operations("nn.LSTM") == pytest.approx(3 / 2)
     assert inferred.speedup_by_operations("nn.GRU") == pytest.approx(4 / 2 * 4 / 3)
 
@@ -161,15 +270,60 @@ def test_a_geometric_mean() -> None:
 def test_operations_are_those_that_torch_counts(
     name: str, on_state: int, input_gradient: bool, training: bool
 ) -> None:
-    size = Size(5, 2, 3, 4)
     (row,) = measured(name, modes=(training,), input_gradient=input_gradient)
-    loop = Loop(Recurrent(name, size.I, size.H))
-    x = torch.randn(size.T, size.B, size.I, requires_grad=input_gradient)
+    loop = Loop(Recurrent(name, row.size.I, row.size.H))
+    assert row.operations == operations(loop, row, on_state, input_gradient)
+
+
+@pytest.mark.usefixtures("timed")
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("input_gradient", [True, False])
+def test_operations_of_torch_are_those_that_it_counts(input_gradient: bool, training: bool) -> None:
+    (row,) = measured(
+        peers=("nn.GRU", "nn.RNN", "nn.LSTM"), modes=(training,), input_gradient=input_gradient
+    )
+    for name, on_state in (("nn.GRU", 3), ("nn.RNN", 1)):
+        module = peer(name, cell("lstm"), row.size.I, row.size.H)
+        assert row.operations_of[name] == operations(module, row, on_state, input_gradient)
+    # Torch cannot look into oneDNN, which makes all gradients.
+    T, B, inputs, H = row.size
+    assert row.operations_of["nn.LSTM"] == 2 * T * B * 4 * H * (inputs + H) * (3 if training else 1)
+
+
+def operations(
+    module: torch.nn.Module, row: Measurement, on_state: int, input_gradient: bool
+) -> int:
+    """What torch counts, and what the gradient of the initial state takes: nobody wants it."""
+    T, B, inputs, H = row.size
+    x = torch.randn(T, B, inputs, requires_grad=input_gradient)
     with FlopCounterMode(display=False) as counter:
-        step(loop, x, training)()
-    # Nobody wants the gradient of the loop's initial state.
-    spared = 2 * size.B * size.H * size.H * on_state * training
-    assert row.operations == counter.get_total_flops() + spared
+        step(module, x, row.training)()
+    spared = 2 * B * H * H * on_state * row.training
+    return int(counter.get_total_flops()) + spared
+
+
+def test_the_peak_is_that_of_the_best_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    medians = {
+        1: {"512": 0.6, "768": 1.0, "1024": 3.0, "1536": 9.0},
+        2: {"512": 0.6, "768": 1.0, "1024": 2.0, "1536": 6.0},
+    }
+    asked = []
+
+    def pretend(contestants: dict[str, object], *rest: object, least: int) -> dict[str, Timing]:
+        asked.append(len(contestants))
+        of = medians[torch.get_num_threads()]
+        return {name: Timing(of[name], 0, 0, least) for name in contestants}
+
+    monkeypatch.setattr(measure, "interleaved", pretend)
+    monkeypatch.setattr(measure, "_best_side", lru_cache(measure._best_side.__wrapped__))
+    before = torch.get_num_threads()
+    try:
+        for threads, best in ((1, 768**3 / 1e-3), (2, 1536**3 / 6e-3), (1, 768**3 / 1e-3)):
+            torch.set_num_threads(threads)
+            assert measure.gemm_peak() == pytest.approx(2 * best)
+    finally:
+        torch.set_num_threads(before)
+    assert asked == [4, 1, 4, 1, 1]  # which one is best is found once
 
 
 def test_everyone_runs_equally_often_and_in_turns() -> None:
@@ -228,13 +382,13 @@ def test_the_command_prints_rows_and_means_and_writes_a_page(
     )
     assert (done.code, done.err) == (0, "")
     x = r"\d+\.\d\dx"
-    row = rf"lstm training 5, 2, 3, 4, 1 thread: \d+\.\d\d ms \(\d+% of GEMM peak\); nn.LSTM {x}"
-    assert re.search(rf"{row}; loop {x}", done.out)
+    row = r"lstm on cpu, training 5, 2, 3, 4, 1 thread: \d+\.\d\d ms \(\d+% of GEMM peak\)"
+    assert re.search(rf"{row}; nn.LSTM {x}; loop {x}", done.out)
     if sys.platform == "linux":
         grown = r"-?\d+\.\d"
         memory = rf"; MiB lstm {grown}, nn.LSTM {grown}, loop {grown}\n"
         assert re.search(memory, done.out)
-    assert re.search(rf"lstm inference .*; nn.LSTM {x}; loop {x}\n", done.out)
+    assert re.search(rf"lstm on cpu, inference .*; nn.LSTM {x}; loop {x}\n", done.out)
     assert re.search(rf"lstm, inference\n- 1 thread, beside nn.LSTM: geometric mean {x}", done.out)
     text = page.read_text("utf-8")
     words = "--size 5,2,3,4 --seconds 0.01 --inference --memory --against nn.LSTM,loop"
@@ -246,6 +400,28 @@ def test_the_command_prints_rows_and_means_and_writes_a_page(
 def test_memory_is_what_a_run_takes() -> None:
     grown = extra_memory(lambda: torch.ones(16, 2**20, dtype=torch.float32))
     assert grown == pytest.approx(64, abs=4)
+    assert extra_memory(lambda: None) == pytest.approx(0, abs=1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_memory_that_the_engine_keeps_for_its_next_call_counts() -> None:
+    run = step(Recurrent("lstm", 512, 512), torch.randn(1, 1, 512), training=False)
+    matrices = 4 * 512 * (512 + 512) * 4 / 2**20
+    assert extra_memory(run) == pytest.approx(matrices, abs=3)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_memory_is_told_without_glibc_and_without_the_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    load_kernels(double=False)
+    monkeypatch.setattr(ctypes, "CDLL", lambda *about: object())
+    assert extra_memory(lambda: None) == pytest.approx(0, abs=1)
+
+    def refuse(double: bool) -> object:
+        raise BuildError("there is no C++ compiler")
+
+    monkeypatch.setattr(measure, "load_kernels", refuse)
     assert extra_memory(lambda: None) == pytest.approx(0, abs=1)
 
 

@@ -58,8 +58,8 @@ def kept(m: Recurrent, x: Tensor) -> int:
 # --- results ------------------------------------------------------------------------------------
 
 
-# A segment has 16 steps, or an eighth of them; 33 and 130 end with one that is shorter.
-@pytest.mark.parametrize("T", [1, 7, 16, 33, 130])
+# A segment of three sequences has 86 steps, or an eighth of them.
+@pytest.mark.parametrize("T", [1, 86, 87, 200, 700])
 @pytest.mark.parametrize(
     "options", [{}, {"bidirectional": True, "num_layers": 2}], ids=["plain", "deep"]
 )
@@ -81,21 +81,22 @@ def test_results_and_gradients_are_the_same(name: str, options: dict[str, object
 
 def test_the_reference_runs_in_segments_too() -> None:
     fast, small = pair(backend="reference", bidirectional=True)
-    x, lengths = torch.randn(33, 3, 3, dtype=torch.float64), torch.tensor([20, 33, 1])
+    x, lengths = torch.randn(99, 3, 3, dtype=torch.float64), torch.tensor([20, 99, 1])
     same(everything(small, x, lengths=lengths), everything(fast, x, lengths=lengths))
 
 
 def test_a_reset_where_a_segment_begins() -> None:
     fast, small = pair(bidirectional=True)
-    x, resets = torch.randn(33, 3, 3, dtype=torch.float64), torch.zeros(33, 3, dtype=torch.bool)
-    resets[[0, 15, 16, 17, 32], [0, 1, 2, 0, 1]] = True
+    T, each = 99, segments(99, 3)[1]
+    x, resets = torch.randn(T, 3, 3, dtype=torch.float64), torch.zeros(T, 3, dtype=torch.bool)
+    resets[[0, each - 1, each, each + 1, T - 1], [0, 1, 2, 0, 1]] = True
     same(everything(small, x, resets=resets), everything(fast, x, resets=resets))
 
 
 def test_gradients_of_weights_alone() -> None:
     """The input's are left out then, in each segment."""
     fast, small = pair()
-    x = torch.randn(33, 3, 3, dtype=torch.float64)
+    x = torch.randn(99, 3, 3, dtype=torch.float64)
     found, expected = (
         torch.autograd.grad(m(x)[0].square().sum(), list(m.parameters())) for m in (small, fast)
     )
@@ -111,17 +112,19 @@ def test_a_second_derivative() -> None:
 # --- what is kept -------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("B", [0, 1, 3, 100])
 @pytest.mark.parametrize("T", [1, 15, 16, 17, 128, 129, 1000])
-def test_segments_cover_a_sequence(T: int) -> None:
-    number, each = segments(T)
+def test_segments_cover_a_sequence(T: int, B: int) -> None:
+    number, each = segments(T, B)
     assert (number - 1) * each < T <= number * each
     assert number <= 9
     assert each >= 16
+    assert B == 0 or each * B >= 256
 
 
 @pytest.mark.parametrize(("name", "streams", "states"), [("lstm", 7, 2), ("gru", 5, 1)])
 def test_small_keeps_the_states_of_eight_steps(name: str, streams: int, states: int) -> None:
-    T, B, H = 160, 2, 64  # units are kept in whole blocks: H is one
+    T, B, H = 1600, 2, 64  # units are kept in whole blocks: H is one
     fast, small = pair(name, H)
     x = torch.randn(T, B, 3, dtype=torch.float64)
     initial = states * B * H
@@ -131,7 +134,7 @@ def test_small_keeps_the_states_of_eight_steps(name: str, streams: int, states: 
 
 def test_small_keeps_no_more_for_a_longer_sequence() -> None:
     _, small = pair()
-    short, long = (torch.randn(T, 2, 3, dtype=torch.float64) for T in (160, 1600))
+    short, long = (torch.randn(T, 2, 3, dtype=torch.float64) for T in (1600, 16000))
     assert kept(small, long) == kept(small, short)
 
 

@@ -56,6 +56,7 @@ def run(
     reverse: bool = False,
     keep: int = 0,
     kept: Kept | None = None,
+    onto: Sequence[Tensor] | None = None,
 ) -> Result:
     """Run all steps.
 
@@ -69,6 +70,7 @@ def run(
     in reverse, the final one.
     `keep`: how many of the last streams out are not given, but kept for a backward run on the same
     backend; that is given them as `kept`, for its last streams in.
+    `onto`: what the sums are added to, the sums of another run; a backend may do that in place.
     """
     if kept is not None:
         inputs = [*inputs, *kept.tensors]
@@ -124,10 +126,11 @@ def run(
     N = steps.N
     outputs = [steps.padded(rows(env[program.named[o]], N)) for o in program.outputs]
     given = len(outputs) - keep
+    sums = [_total(s.value, env, N) for s in program.sums]
     return Result(
         outputs[:given],
         [steps.unsort(s) for s in current],
-        [_total(s.value, env, N) for s in program.sums],
+        sums if onto is None else [a + b for a, b in zip(onto, sums, strict=True)],
         Kept(outputs[given:]) if keep else None,
     )
 

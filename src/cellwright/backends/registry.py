@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import Lock
 
 import torch
 
@@ -14,7 +15,7 @@ from cellwright.backends.cpu import run as cpu
 from cellwright.errors import CellwrightError
 from cellwright.program.program import Program
 
-__all__ = ["BACKENDS", "Backend", "BackendError", "select"]
+__all__ = ["BACKENDS", "Backend", "BackendError", "select", "tell"]
 
 
 class BackendError(CellwrightError, ValueError):
@@ -75,17 +76,20 @@ def select(name: str, program: Program | None, device: torch.device, dtype: torc
             reason = backend.obstacle(program, device, dtype)
             if reason is None:
                 if reasons:
-                    _tell(f"cellwright runs slowly, on {backend.name}. {'; '.join(reasons)}")
+                    tell(f"cellwright runs slowly, on {backend.name}. {'; '.join(reasons)}")
                 return backend
             reasons.append(f"{backend.name}: {reason}")
     raise BackendError(f"no backend can run this on {device} in {dtype}: {'; '.join(reasons)}")
 
 
 _told: set[str] = set()
+_ONE_BY_ONE = Lock()
 
 
-def _tell(message: str) -> None:
+def tell(message: str) -> None:
     """Warn, once a process."""
-    if message not in _told:
+    with _ONE_BY_ONE:
+        if message in _told:
+            return
         _told.add(message)
-        warnings.warn(message, stacklevel=3)
+    warnings.warn(message, stacklevel=3)

@@ -6,18 +6,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
-from math import exp, log
+from math import ceil, exp, log
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from cellwright.backends.registry import select
 from cellwright.bench.contestants import Loop, MissingPeerError, peer, step
 from cellwright.bench.measure import Timing, extra_memory, gemm_peak, interleaved
 from cellwright.errors import CellwrightError
-from cellwright.language import Cell
+from cellwright.language import Cell, print_program
+from cellwright.layers.passes import passes
 from cellwright.layers.recurrent import Recurrent
 from cellwright.program.program import Program
+from cellwright.program.transforms import spelled_out
 
 __all__ = ["PEERS", "SIZES", "Measurement", "ParityError", "Size", "bench", "geometric_mean"]
 
@@ -58,6 +61,8 @@ class Measurement:
     """One cell, at one size, on some threads."""
 
     cell: str
+    backend: str
+    """What ran it."""
     size: Size
     threads: int
     training: bool
@@ -66,7 +71,7 @@ class Measurement:
     operations: float
     """Multiplications and additions of the matrix products in a run."""
     peak: float
-    """Operations a second of a large product of torch's, in the same run."""
+    """Operations a second of large products of torch's, on as many threads, at that time."""
     operations_of: dict[str, float] = field(default_factory=dict)
     """What torch.nn's own layers do in a run."""
     memory: dict[str, float] = field(default_factory=dict)
@@ -103,14 +108,12 @@ def bench(
     `modes`: whether a run is one of training. `input_gradient`: whether training wants the gradient
     of the input, as a layer on top of another does.
 
-    Raises ParityError, before anything is timed, where a cell's results are not right, and
-    MissingPeerError for a peer that there is none of; of torchrecurrent's layers those that it has
-    are measured, and a row says what is absent.
+    Raises ParityError, before a row is timed, where its results are not right, and MissingPeerError
+    for a peer that there is none of; of torchrecurrent's layers those that it has are measured, and
+    a row says what is absent.
     """
     before = torch.get_num_threads()
     try:
-        for cell in cells:
-            check_parity(cell)
         for count in threads:
             torch.set_num_threads(count)
             for size in sizes:
@@ -144,34 +147,48 @@ def _rows(
             if name != "torchrecurrent":
                 raise
             absent.append(str(e))
-    gemm = 768
     for training in modes:
+        for own in (layer, *(m for m in beside.values() if isinstance(m, Recurrent))):
+            check_parity(own, x, training)
         runs = {name: step(module, x, training) for name, module in beside.items()}
-        timings = interleaved(
-            {"": step(layer, x, training), **runs, "gemm": gemm_peak(gemm)}, seconds
-        )
+        peak = gemm_peak()
+        timings = interleaved({"": step(layer, x, training), **runs}, seconds)
+        peak = max(peak, gemm_peak())  # before and behind: the machine may have become quieter
         found = {}
         if memory and training:
             for name, module in {cell.name: layer, **beside}.items():
                 if (grown := extra_memory(step(module, x, training=True))) is not None:
                     found[name] = grown
-        whole = 2.0 * size.T * size.B * size.H * (width + size.H) * (3 if training else 1)
         yield Measurement(
             cell=cell.name,
+            backend=_backend(layer, x, training),
             size=size,
             threads=threads,
             training=training,
             own=timings.pop(""),
-            peak=2 * gemm**3 / (timings.pop("gemm").median / 1e3),
+            peak=peak,
             peers=timings,
             operations=_operations(layer.program, size, width, training, input_gradient),
             operations_of={
-                name: gates * whole for name, gates in _GATES.items() if name in timings
+                name: _operations_of(name, size, width, training, input_gradient)
+                for name in _GATES
+                if name in timings
             },
             memory=found,
             absent=tuple(absent),
         )
 
+
+def _backend(layer: Recurrent, x: Tensor, training: bool) -> str:
+    """What runs a layer."""
+    known = passes(print_program(spelled_out(layer.program)))
+    trained = (known.derivative.forward, known.backward[x.requires_grad])
+    programs = trained if training else (known.program,)
+    names = (select(layer.backend, p, x.device, x.dtype).name for p in programs)
+    return " and ".join(dict.fromkeys(names))
+
+
+# --- operations ---------------------------------------------------------------------------------
 
 _GATES = {"nn.RNN": 1, "nn.LSTM": 4, "nn.GRU": 3}
 
@@ -187,47 +204,78 @@ def _operations(p: Program, size: Size, width: int, training: bool, input_gradie
         )
         for late in (False, True)
     )
-    forward = by_input + recurrent
+    return _in_a_run(by_input, recurrent, training, input_gradient)
+
+
+def _operations_of(
+    name: str, size: Size, width: int, training: bool, input_gradient: bool
+) -> float:
+    """What a layer of torch.nn's does. On the CPU nn.LSTM is oneDNN's, which makes the gradient of
+    the input whoever wants it; the others are loops, and autograd makes what is wanted."""
+    each = 2.0 * size.T * size.B * _GATES[name] * size.H
+    wanted = input_gradient or name == "nn.LSTM"
+    return _in_a_run(each * width, each * size.H, training, wanted)
+
+
+def _in_a_run(by_input: float, recurrent: float, training: bool, input_gradient: bool) -> float:
+    """Of what products with the input and with states take, once: the backward pass has two of
+    each, for the gradients of the matrix and of the vector."""
     if not training:
-        return forward
-    return 2 * forward + recurrent + (by_input if input_gradient else 0)
+        return by_input + recurrent
+    return (2 + input_gradient) * by_input + 3 * recurrent
 
 
 # --- parity -------------------------------------------------------------------------------------
 
+ROWS = 1200
+"""Steps of sequences that a thread checks, at the least: more than one chunk of the engine's."""
+FLOOR = 16 * torch.finfo(torch.float32).eps
+"""An error, relative to the largest number of a tensor, that is none: of right results, those with
+more than four times the reference's error had up to 10 eps, over the whole catalogue at `SIZES`."""
 
-def check_parity(cell: Cell) -> None:
-    """Compare outputs and gradients with the reference, in float64.
+
+def check_parity(layer: Recurrent, x: Tensor, training: bool) -> None:
+    """Compare what a run gives for the first steps of x with the reference, in float64: the output
+    and, in training, the gradients.
 
     Raises ParityError where float32's error is more than four times that of the reference's own.
     """
-    torch.manual_seed(0)
-    width = 9 if cell.program.inputs[0].shape == ("H",) else 7
-    layer = Recurrent(cell, width, 9)
-    x, weights = torch.randn(11, 3, width), torch.randn(11, 3, 9)
-    double = Loop(deepcopy(layer).double())
-    found, near, right = (
-        _results(module, x, weights) for module in (layer, Loop(deepcopy(layer)), double)
-    )
-    for own, reference, exact in zip(found, near, right, strict=True):
-        floor = 1e-6 * max(1.0, float(exact.abs().max()))
-        allowed = 4 * max(float((reference - exact).abs().max()), floor)
+    T, B, width = x.shape
+    threads = torch.get_num_threads()
+    x = x[: max(8, ceil(ROWS / ceil(B / threads)))]
+    found = _results(layer, x, training)
+    torch.set_num_threads(1)  # what follows is many small operations
+    try:
+        reference = _results(Loop(layer), x, training)
+        right = _results(Loop(deepcopy(layer).double()), x, training)
+    finally:
+        torch.set_num_threads(threads)
+    for own, near, exact in zip(found, reference, right, strict=True):
+        floor = FLOOR * float(exact.abs().max())
+        allowed = max(4 * float((near - exact).abs().max()), floor)
         error = float((own - exact).abs().max())
         if not error <= allowed:
+            small = f' with memory="{layer.memory}"' * (layer.memory != "fast")
             raise ParityError(
-                f"{cell.name}: results differ from the reference by {error:.1e}, where "
-                f"{allowed:.1e} is allowed: nothing is timed. Please report it"
+                f"{layer.cell.name}{small}, {'training' if training else 'inference'} at "
+                f"{Size(T, B, width, layer.hidden_size)}, {threads} thread{'s' * (threads > 1)}: "
+                f"results differ from the reference by {error:.1e}, where {allowed:.1e} is "
+                "allowed, so it is not timed. Please report it"
             )
 
 
-def _results(module: nn.Module, x: Tensor, weights: Tensor) -> list[Tensor]:
-    """The output and the gradients, in float64."""
-    like = next(module.parameters())
-    x = x.to(like.dtype).requires_grad_()
-    output: Tensor = module(x)[0]
-    weights = weights[..., : output.shape[-1]].to(like.dtype)
-    grads = torch.autograd.grad((output * weights).sum(), [x, *module.parameters()])
-    return [y.detach().double() for y in (output, *grads)]
+def _results(module: nn.Module, x: Tensor, training: bool) -> list[Tensor]:
+    """The output and the gradients that are wanted, in float64."""
+    parameters = list(module.parameters())
+    x = x.to(parameters[0].dtype)
+    with torch.set_grad_enabled(training):
+        output: Tensor = module(x)[0]
+    found = [output]
+    if training:
+        weights = torch.randn(output.shape, generator=torch.Generator().manual_seed(0))
+        wanted = [*parameters, *([x] if x.requires_grad else [])]
+        found += torch.autograd.grad(output, wanted, weights.to(x.dtype))
+    return [y.detach().double() for y in found]
 
 
 def geometric_mean(ratios: Iterable[float]) -> float:

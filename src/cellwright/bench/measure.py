@@ -6,12 +6,16 @@ import ctypes
 import gc
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
 
 import torch
+
+from cellwright.backends.cpu.build import BuildError, load_kernels
 
 __all__ = ["Timing", "extra_memory", "gemm_peak", "interleaved"]
 
@@ -59,8 +63,25 @@ def _timing(times: list[float]) -> Timing:
     return Timing(median, low, high, len(times))
 
 
-def gemm_peak(n: int = 768) -> Callable[[], object]:
-    """A product of two square float32 matrices, to be timed: `2 * n**3` operations."""
+def gemm_peak() -> float:
+    """Operations a second, now, of torch's products of large float32 matrices, of the size that is
+    best on the threads that torch has."""
+    n = _best_side(torch.get_num_threads())
+    return _rates([n], 0.3)[n]
+
+
+@lru_cache
+def _best_side(threads: int) -> int:
+    rates = _rates([512, 768, 1024, 1536], 0.5)
+    return max(rates, key=rates.__getitem__)
+
+
+def _rates(sides: Sequence[int], seconds: float) -> dict[int, float]:
+    timings = interleaved({str(n): _product(n) for n in sides}, seconds, least=5)
+    return {n: 2 * n**3 / (timings[str(n)].median / 1e3) for n in sides}
+
+
+def _product(n: int) -> Callable[[], object]:
     a, b = torch.randn(n, n), torch.randn(n, n)
     return lambda: a @ b
 
@@ -78,12 +99,21 @@ def extra_memory(run: Callable[[], object]) -> float | None:
 
 
 def _growth(run: Callable[[], object]) -> float:
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
+    _let_go()
     before = _status("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # forget the highest so far
     run()
     return (_status("VmHWM") - before) / 1024
+
+
+def _let_go() -> None:
+    """Give back what the process has and does not use: what the engine keeps for its next call too,
+    so that it counts."""
+    gc.collect()
+    with suppress(BuildError):  # no engine
+        load_kernels(double=False).forget()
+    with suppress(AttributeError):  # another C library than glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _status(field: str) -> int:

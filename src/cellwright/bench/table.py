@@ -27,7 +27,7 @@ def markdown(rows: Sequence[Measurement], command: str) -> str:
     ]
     for cell, training in dict.fromkeys((row.cell, row.training) for row in rows):
         group = [row for row in rows if (row.cell, row.training) == (cell, training)]
-        parts.append(f"## `{cell}`, {_mode(training)}")
+        parts.append(f"## `{cell}` on {group[0].backend}, {_mode(training)}")
         table = ["| " + " | ".join(header(group)) + " |"]
         table.append("|---" * len(header(group)) + "|")
         table += ["| " + " | ".join(line(row, list(header(group)))) + " |" for row in group]

@@ -12,7 +12,7 @@ from cellwright.errors import CellwrightError
 from cellwright.language import Cell, print_program
 from cellwright.layers.passes import passes
 from cellwright.program.program import Program
-from cellwright.program.transforms import spelled_out
+from cellwright.program.transforms import spelled_out, without_biases
 
 __all__ = ["build"]
 
@@ -20,7 +20,8 @@ __all__ = ["build"]
 def build(
     cells: Iterable[Cell], targets: Sequence[str] = (), place: Path | None = None
 ) -> Iterator[tuple[int, int]]:
-    """Compile what layers of these cells run, and keep it where layers look for it, or elsewhere.
+    """Compile what layers of these cells run, but those with `proj_size`, and keep it where layers
+    look for it, or elsewhere.
 
     `targets` are names of kinds of processor; without any, this machine's. Gives how many libraries
     are done, of how many that there were not yet, as they are.
@@ -41,6 +42,11 @@ def _targets(names: Sequence[str]) -> tuple[Target, ...]:
 
 
 def _programs(cell: Cell) -> tuple[Program, ...]:
-    """The passes of a layer with biases and without a projection."""
-    known = passes(print_program(spelled_out(cell.program)))
-    return (known.program, known.derivative.forward, *known.backward)
+    """The passes of a layer with biases and of one without; of none with a projection, which would
+    be nearly as many again, for few."""
+    found: list[Program] = []
+    for p in (cell.program, without_biases(cell.program)):
+        if p.parameters:  # else there is no such layer
+            known = passes(print_program(spelled_out(p)))
+            found += (known.program, known.derivative.forward, *known.backward)
+    return tuple(dict.fromkeys(found))

@@ -2,8 +2,8 @@
 
 Where torch traces, for compilation or export, that node is an operator of torch.library. It carries
 its program as text, so a graph says what it computes and needs nothing but this package to run.
-Elsewhere it is an autograd function, which costs a third of the operator's time a call. Both are
-the two passes of `layers.passes`.
+Elsewhere it is an autograd function, which takes less time a call. Both are the two passes of
+`layers.passes`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch.autograd import forward_ad
 
 from cellwright.backends import reference
 from cellwright.backends.reference import Kept
+from cellwright.backends.registry import tell
 from cellwright.layers.call import LayerError, autocast_dtype, check_lengths
 from cellwright.layers.passes import Given, Plan, backward, forward, passes, segments, unstacked
 
@@ -194,6 +195,11 @@ def _by_reference(plan: Plan, given: Given, grads: Sequence[Tensor]) -> list[Ten
 
 
 def _reference(plan: Plan, given: Given) -> reference.Result:
+    if plan.backend != "reference":
+        tell(
+            "cellwright runs slowly, on reference, under torch.func, in forward mode, and where "
+            "gradients are to be differentiated again"
+        )
     return reference.run(
         passes(plan.program).program,
         given.inputs,
@@ -261,7 +267,7 @@ def _fake(
     ]
     n = len(p.outputs)
     if saved and memory == "small":
-        number, _ = segments(T)
+        number, _ = segments(T, B)
         streams += [s.new_empty((number, *s.shape)) for s in states]
     final = [s.new_empty(s.shape) for s in states]
     return [*streams[:n], *final, *streams[n:]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -27,6 +27,7 @@ __all__ = [
     "Passes",
     "Plan",
     "backward",
+    "forget",
     "forward",
     "passes",
     "segments",
@@ -126,8 +127,8 @@ def _detached(plan: Plan, stacks: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _parts(w: Tensor, n: int) -> tuple[Tensor, ...]:
-    """Views of a tensor cut in n along its first dimension; those of a Parameter are kept, as they
-    take longer to make than a short sequence to run."""
+    """Views of a tensor cut in n along its first dimension; those of a Parameter are kept, as
+    making them takes a good part of a short call."""
     if not isinstance(w, torch.nn.Parameter):
         return _cut(w, n)
     key, at = id(w), (w.data_ptr(), w.shape, w.stride(), w.dtype)
@@ -136,6 +137,13 @@ def _parts(w: Tensor, n: int) -> tuple[Tensor, ...]:
         parts = _cut(w, n)
         _KEPT[key] = weakref.ref(w, lambda _: _KEPT.pop(key, None)), at, parts
     return parts
+
+
+def forget(parameters: Iterable[Tensor]) -> None:
+    """Drop what is kept of parameters that are about to change: torch does not swap tensors that
+    have weak references."""
+    for w in parameters:
+        _KEPT.pop(id(w), None)
 
 
 def _cut(w: Tensor, n: int) -> tuple[Tensor, ...]:
@@ -225,6 +233,7 @@ def _run(
     parameters: Sequence[Tensor],
     keep: int = 0,
     kept: Kept | None = None,
+    onto: Sequence[Tensor] | None = None,
     turned: bool = False,
 ) -> Result:
     like = inputs[0]
@@ -235,6 +244,7 @@ def _run(
         "reverse": plan.reverse ^ turned,
         "keep": keep,
         "kept": kept,
+        "onto": onto,
     }
     if torch.is_autocast_enabled(like.device.type):  # what it casts is cast already
         with torch.autocast(like.device.type, enabled=False):
@@ -289,6 +299,7 @@ def _backward(
     grads: Sequence[Tensor],
     wants_streams: bool,
     plain: bool,
+    onto: Sequence[Tensor] | None = None,
 ) -> Result:
     n = len(known.program.outputs)
     again = [given.inputs[i] for i in known.streams_again]
@@ -301,6 +312,7 @@ def _backward(
         grads[n:],
         [parameters[i] for i in known.parameters_again[wants_streams]],
         kept=saved if keep else None,
+        onto=onto,
         turned=True,
     )
 
@@ -308,9 +320,11 @@ def _backward(
 # --- in segments --------------------------------------------------------------------------------
 
 
-def segments(steps: int) -> tuple[int, int]:
-    """How many segments `memory="small"` cuts a sequence in, and how many steps each has."""
-    each: int = torch.sym_max(16, steps // 8)  # type: ignore[no-untyped-call]
+def segments(steps: int, batch: int) -> tuple[int, int]:
+    """How many segments `memory="small"` cuts sequences in, and how many steps each has: an eighth
+    of them, but enough for a call to be worth its while."""
+    enough = 1 + 255 // torch.sym_max(1, batch)  # type: ignore[no-untyped-call]
+    each: int = torch.sym_max(torch.sym_max(16, enough), steps // 8)  # type: ignore[no-untyped-call]
     return (steps + each - 1) // each, each
 
 
@@ -319,7 +333,7 @@ def _segment(given: Given, start: int, each: int) -> Given:
     end = start + each
     return given._replace(
         inputs=[x[start:end] for x in given.inputs],
-        lengths=None if given.lengths is None else (given.lengths - start).clamp(0, each),
+        lengths=None if given.lengths is None else (given.lengths.long() - start).clamp(0, each),
         resets=None if given.resets is None else given.resets[start:end],
     )
 
@@ -328,7 +342,7 @@ def _forward_in_segments(
     plan: Plan, known: Passes, given: Given, parameters: Sequence[Tensor]
 ) -> tuple[list[Tensor], list[Tensor], Kept]:
     """Saved is, of each state, `(segments, B, n)`: as the segment reads it."""
-    number, each = segments(given.inputs[0].shape[0])
+    number, each = segments(*given.inputs[0].shape[:2])
     saved = [s.new_empty(number, *s.shape) for s in given.states]
     outputs: list[Tensor] = []
     states = given.states
@@ -353,20 +367,21 @@ def _backward_in_segments(
     plain: bool,
 ) -> Result:
     n = len(known.program.outputs)
-    number, each = segments(given.inputs[0].shape[0])
+    number, each = segments(*given.inputs[0].shape[:2])
     by_inputs: list[Tensor] = []
     by_states = grads[n:]
-    sums: list[Tensor] = []
+    sums: list[Tensor] | None = None
     for i in range(number)[:: 1 if plan.reverse else -1]:
         start = i * each
         part = _segment(given, start, each)
         states = [kept[i] for kept in saved.tensors]
-        _, _, again = _forward(plan, known, part, states, parameters, wants_streams, plain)
+        again = _forward(plan, known, part, states, parameters, wants_streams, plain)[2]
         by_part = [*(g[start : start + each] for g in grads[:n]), *by_states]
-        found = _backward(plan, known, part, parameters, again, by_part, wants_streams, plain)
+        found = _backward(plan, known, part, parameters, again, by_part, wants_streams, plain, sums)
+        del again  # before the next segment needs as much
         _put(by_inputs, found.outputs, start, given)
-        by_states = found.states
-        sums = [a.add_(b) for a, b in zip(sums, found.sums, strict=True)] if sums else found.sums
+        by_states, sums = found.states, found.sums
+    assert sums is not None
     return Result(by_inputs, list(by_states), sums)
 
 

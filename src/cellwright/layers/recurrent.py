@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import sqrt
 from numbers import Real
 from operator import index
-from typing import Any, SupportsIndex
+from typing import Any, Self, SupportsIndex
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ from cellwright.layers import interop
 from cellwright.layers.call import Call, Expected, LayerError, State
 from cellwright.layers.operator import execute
 from cellwright.layers.parameters import Stack, stacks
-from cellwright.layers.passes import MEMORY, Given, Plan
+from cellwright.layers.passes import MEMORY, Given, Plan, forget
 from cellwright.program.program import Program
 from cellwright.program.transforms import project, spelled_out, watch, without_biases
 
@@ -222,7 +222,12 @@ class Recurrent(nn.Module):
         if self.bias and self._twin:
             for layer, direction in self._places():
                 interop.fold_biases(state_dict, prefix, _suffix(layer, direction), self.program)
+        forget(self.parameters())
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        forget(self.parameters())
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call,no-any-return]
 
     def to_torch(self) -> nn.RNNBase:
         """The `torch.nn` module of the same equations, with these parameters.
@@ -315,7 +320,8 @@ class Recurrent(nn.Module):
 
         A vector is `(T, B, H)`, a scalar `(T, B, 1)`.
         `layer` and `reverse` choose which layer and direction to look into. A state's name stands
-        for its new value: `trace(x)["c"]` is c after each step.
+        for its new value: `trace(x)["c"]` is c after each step. The reference backend runs that
+        layer and direction, so nothing is compiled for a look.
 
         Raises LayerError as `forward` does, and for a layer or direction that there is not.
         """
@@ -361,9 +367,10 @@ class Recurrent(nn.Module):
                 at = layer * self._directions + direction
                 watching = (layer, direction) == watched
                 step = _Step(watch(self.program), self._stacks) if watching else self._step
+                backend = "reference" if watching else self.backend
                 suffix = _suffix(layer, direction)
                 streams, new = execute(
-                    step.plan(self.backend, self.memory, bool(direction)),
+                    step.plan(backend, self.memory, bool(direction)),
                     Given(
                         [x],
                         [s[at] for s in call.state],

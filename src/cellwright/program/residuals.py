@@ -14,8 +14,8 @@ from cellwright.program.ops import TABLE, Value, topological
 __all__ = ["SAVING", "residuals"]
 
 SAVING = 10.0
-"""What saving a vector costs, in additions of vectors: about as much as where a sequence has
-outgrown the second cache."""
+"""What saving a vector costs, in additions of vectors: more than a few of those, less than an
+exponential."""
 
 
 def residuals(wanted: Sequence[Value], stepped: Collection[Value]) -> list[Value]:

@@ -21,7 +21,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
 
-from cellwright.backends.cpu.cache import folder, is_whole, seal
+from cellwright.backends.cpu.cache import folder, is_whole, seal, writable
 from cellwright.backends.cpu.targets import Target, processor, usable
 from cellwright.errors import CellwrightError
 
@@ -54,7 +54,8 @@ class Engine:
     """A program, compiled."""
 
     run: Callable[[int], int]
-    """Given the address of a call; 0 where all went well."""
+    """Given the address of a call: 0 where all went well, 1 where there was no memory, 2 where the
+    kernels are others than it was compiled for."""
     block: int
     """How many units lie together in its memory."""
 
@@ -64,37 +65,82 @@ def load(source: str, double: bool) -> Engine:
 
     Raises BuildError where it cannot be compiled; the message says why and what to do.
     """
-    with ThreadPoolExecutor(1) as beside:
-        kernels = beside.submit(load_kernels, double)
-        run = _library(source, double).run
-        shared = ctypes.c_long.in_dll(kernels.result(), "kernels")
+    unusable: list[str] = []
+    for target in usable():
+        try:
+            return _engine(_built(source, double, target), load_kernels(double, target))
+        except _NotBuiltError:
+            pass
+        except BuildError as e:
+            unusable.append(str(e))
+    try:
+        with ThreadPoolExecutor(1) as beside:
+            kernels = beside.submit(load_kernels, double)
+            return _engine(_native(source, double), kernels.result())
+    except BuildError as e:
+        raise BuildError("; ".join((str(e), *unusable[:1]))) from None
+
+
+def _engine(library: ctypes.CDLL, kernels: ctypes.CDLL) -> Engine:
+    """Of libraries for the same kind of processor: they have to agree on the size of a block."""
+    run = library.run
     run.argtypes, run.restype = [ctypes.c_void_p, ctypes.c_void_p], ctypes.c_int
+    shared = ctypes.c_long.in_dll(kernels, "kernels")
     return Engine(partial(run, ctypes.addressof(shared)), shared.value)
 
 
 _ONE_BY_ONE = Lock()
 
 
-def load_kernels(double: bool) -> ctypes.CDLL:
-    """What all programs share: products of matrices and memory."""
+def load_kernels(double: bool, target: Target | None = None) -> ctypes.CDLL:
+    """What all programs share: products of matrices and memory. As it was compiled ahead of time
+    for a kind of processor, or for this machine.
+
+    Raises BuildError where there is none.
+    """
     with _ONE_BY_ONE:
-        return _kernels_of(double)
+        return _kernels_of(double, target)
 
 
 @lru_cache
-def _kernels_of(double: bool) -> ctypes.CDLL:
-    return _library(_kernel_source(), double)
+def _kernels_of(double: bool, target: Target | None) -> ctypes.CDLL:
+    source = _kernel_source()
+    return _built(source, double, target) if target else _native(source, double)
 
 
-def _library(source: str, double: bool) -> ctypes.CDLL:
-    for target in usable():
-        for place in (HERE / "built", folder() / "built"):
-            file = place / target.name / f"{_key(source, _flags(double, target))}.so"
-            if is_whole(file):
+class _NotBuiltError(BuildError):
+    """Nothing was compiled ahead of time."""
+
+
+def _built(source: str, double: bool, target: Target) -> ctypes.CDLL:
+    """What was compiled ahead of time: the first that can be loaded."""
+    cache = folder()
+    name = f"{_key(source, _flags(double, target))}.so"
+    error: BuildError = _NotBuiltError()
+    for place in (HERE, *([cache] if cache else [])):
+        if is_whole(file := place / "built" / target.name / name):
+            try:
                 return _opened(file)
+            except BuildError as e:
+                error = e
+    raise error
+
+
+def _native(source: str, double: bool) -> ctypes.CDLL:
+    """What is compiled for this machine, now where it was not before."""
     command = compiler()
     flags = [*command[1:], *_flags(double)]
-    file = folder() / f"{_key(source, flags, _identity(command[0]), processor())}.so"
+    name = f"{_key(source, flags, _identity(command[0]), processor())}.so"
+    cache = folder()
+    if cache and is_whole(cache / name):
+        return _opened(cache / name)
+    try:
+        file = writable() / name
+    except OSError as e:
+        raise BuildError(
+            f"there is no folder to keep the compiled cell in ({e.strerror or e}): set "
+            "CELLWRIGHT_CACHE to one that can be written"
+        ) from None
     if not is_whole(file):
         _compile(source, [command[0], *flags], file)
     return _opened(file)
@@ -122,7 +168,7 @@ def build_ahead(
     Raises BuildError where one cannot be compiled.
     """
     command = compiler()
-    place = place or folder() / "built"
+    place = place or _cache() / "built"
     jobs = [
         (source, [*command, *_flags(double, target), "-s"], file)
         for source in (_kernel_source(), *dict.fromkeys(sources))
@@ -138,6 +184,13 @@ def build_ahead(
                 yield i + 1, len(jobs)
         finally:  # of Ctrl-C too
             pool.shutdown(cancel_futures=True)
+
+
+def _cache() -> Path:
+    """Where what is compiled ahead of time lasts."""
+    if found := folder():
+        return found
+    raise BuildError("there is no cache folder to use: set CELLWRIGHT_CACHE to one of your own")
 
 
 # --- compiling ----------------------------------------------------------------------------------
@@ -182,12 +235,12 @@ def _key(source: str, flags: Iterable[str], *about: str) -> str:
 @lru_cache
 def _headers() -> str:
     """What sources include."""
-    return "".join(file.read_text() for file in sorted(HERE.glob("*.hpp")))
+    return "".join(file.read_text(encoding="utf-8") for file in sorted(HERE.glob("*.hpp")))
 
 
 @lru_cache
 def _kernel_source() -> str:
-    return (HERE / "matrix.cpp").read_text()
+    return (HERE / "matrix.cpp").read_text(encoding="utf-8")
 
 
 @lru_cache
@@ -203,7 +256,7 @@ def _compile(source: str, command: list[str], file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=file.parent, prefix="building-") as work:
             text, made = Path(work, "cell.cpp"), Path(work, "cell.so")
-            text.write_text(source)
+            text.write_text(source, encoding="utf-8")
             _run([*command, f"-I{HERE}", str(text), "-o", str(made)], made)
             seal(made, file)
     except OSError as e:

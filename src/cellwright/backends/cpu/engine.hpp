@@ -15,7 +15,7 @@
 
 namespace {
 
-static const Kernels* kernels;
+static const Kernels* kernels;  // the same in every call
 
 // --- threads ------------------------------------------------------------------------------------
 
@@ -35,7 +35,7 @@ static void wait_at(Barrier* barrier, int threads) {
         return;
     }
     for (int spins = 0; __atomic_load_n(&barrier->round, __ATOMIC_ACQUIRE) == round; spins++) {
-        if (spins > 20000) sched_yield();
+        if (spins > 2000) sched_yield();
 #if defined(__x86_64__) || defined(__i386__)
         else __builtin_ia32_pause();
 #endif
@@ -123,6 +123,10 @@ static void make(const Part& p, int size, const Stream& to, const Factor (&facto
 
 // --- memory -------------------------------------------------------------------------------------
 
+#ifdef __SANITIZE_ADDRESS__
+extern "C" void __asan_poison_memory_region(const volatile void*, size_t);
+#endif
+
 // Memory for a call, handed out in order; the first pass only counts.
 struct Arena {
     char* memory;
@@ -130,6 +134,10 @@ struct Arena {
     template <class T> T* take(long n) {
         T* p = memory ? (T*)(memory + used) : 0;
         used += (n * sizeof(T) + 63) / 64 * 64;
+#ifdef __SANITIZE_ADDRESS__  // what lies between two of these is nobody's
+        if (memory) __asan_poison_memory_region(memory + used, 64);
+        used += 64;
+#endif
         return p;
     }
     // An odd number of rows apart, so that the blocks of a row lie in different sets of a cache.
@@ -152,10 +160,14 @@ static long chunk_steps(const Given& g) {
     long wide = 0;
     for (int i = 0; i < CHUNKS; i++) wide += blocks_of(g.size[CHUNK_SIZE[i]]) * BLOCK;
     const long fitting = 393216 / ((wide + 1) * (long)sizeof(REAL));
+#ifdef POISON  // tests: many chunks of a few rows
+    const long rows = least(24, fitting);
+#else
     const long rows = least(1024, most(OUTERS ? 384 : 192, fitting));
+#endif
     const long a_step = most(1, (g.batch + g.groups - 1) / g.groups);
-    const long most = (rows + a_step - 1) / a_step;
-    const long chunks = (g.steps + most - 1) / most;
+    const long longest = (rows + a_step - 1) / a_step;
+    const long chunks = (g.steps + longest - 1) / longest;
     return chunks ? (g.steps + chunks - 1) / chunks : 1;
 }
 
@@ -348,22 +360,24 @@ static void add_outer(const Given& g, const Work* work, Term* terms, int o, long
                                  (int)g.groups, add);
 }
 
-// A thread has some blocks of all left sides; so many at a time that they stay in a cache.
+// A thread has some blocks of rows of all sums, each with all its terms; so many at a time that the
+// left sides stay in a cache.
 static void add_outers(const Given& g, const Work* work, Term* terms, bool first, long me, long team) {
+    const auto blocks_in = [&](int o) { return blocks_of(g.size[CHUNK_SIZE[OUTER_LEFT[o]]]); };
+    const auto begins = [&](int o) { return o == 0 || OUTER_SUM[o] != OUTER_SUM[o - 1]; };
     long blocks = 0, before = 0, rows = 1;
-    for (int o = 0; o < OUTERS; o++) blocks += blocks_of(g.size[CHUNK_SIZE[OUTER_LEFT[o]]]);
+    for (int o = 0; o < OUTERS; o++)
+        if (begins(o)) blocks += blocks_in(o);
     for (long r = 0; r < g.groups; r++) rows += work[r * g.sharing].rows;
     const long wide = 1 + CACHED / 2 / (rows * BLOCK);
     for (int o = 0; o < OUTERS; o++) {
-        const bool add = !first || (o > 0 && OUTER_SUM[o] == OUTER_SUM[o - 1]);
-        const long here = blocks_of(g.size[CHUNK_SIZE[OUTER_LEFT[o]]]);
+        if (o > 0 && begins(o)) before += blocks_in(o - 1);
         const long from = most(0, blocks * me / team - before);
-        const long to = least(here, blocks * (me + 1) / team - before);
+        const long to = least(blocks_in(o), blocks * (me + 1) / team - before);
         for (long start = from; start < to; start += wide)
             for (long right = 0; right < blocks_of(g.size[CHUNK_SIZE[OUTER_RIGHT[o]]]); right++)
                 for (long left = start; left < least(start + wide, to); left++)
-                    add_outer(g, work, terms, o, left, right, add);
-        before += here;
+                    add_outer(g, work, terms, o, left, right, !first || !begins(o));
     }
 }
 
@@ -415,7 +429,7 @@ static void run_thread(const Given& g, const Room& m, long steps, long me, long 
         });
         if (!OUTERS) continue;
 #pragma omp barrier
-        add_outers(g, m.work, m.terms + me * g.groups, i == 0, me, team);
+        add_outers(g, m.work, m.terms + me * g.groups, i == 0 && !g.add, me, team);
 #pragma omp barrier
     }
     each_group([&](long r, Work& w) {
@@ -424,7 +438,7 @@ static void run_thread(const Given& g, const Room& m, long steps, long me, long 
 }
 
 static void finish(const Given& g, const Rows& rows, const Work* work) {
-    for (int i = 0; i < OUTERS && !g.steps; i++)
+    for (int i = 0; i < OUTERS && !g.steps && !g.add; i++)
         memset(g.matrix_sum[OUTER_SUM[i]], 0,
                g.size[CHUNK_SIZE[OUTER_LEFT[i]]] * g.size[CHUNK_SIZE[OUTER_RIGHT[i]]] * sizeof(REAL));
     for (long i = g.steps ? rows.counts[0] : 0; i < g.batch; i++)  // sequences of no steps
@@ -434,7 +448,7 @@ static void finish(const Given& g, const Rows& rows, const Work* work) {
         }
     for (int i = 0; i < TOTALS; i++)
         for (long u = 0; u < units(g, TOTAL_SIZE[i]); u++) {
-            REAL sum = 0;
+            REAL sum = g.add ? g.total[i][u] : 0;
             for (long r = 0; r < g.groups; r++) sum += work[r * g.sharing].step.total[i][u];
             g.total[i][u] = sum;
         }
@@ -485,7 +499,8 @@ static void begin(const Given& g, Room& m) {
 }
 
 static int run_all(const Kernels* all, const int64_t* call) {
-    kernels = all;  // the same in every call
+    if (all->block != BLOCK) return 2;  // compiled for another kind of processor
+    kernels = all;
     const Given g = given({call});
     const long threads = g.groups * g.sharing, steps = chunk_steps(g);
     Arena arena = {0, 0};

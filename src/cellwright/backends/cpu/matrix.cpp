@@ -6,6 +6,10 @@
 #include <sys/mman.h>
 #endif
 
+#ifdef __SANITIZE_ADDRESS__
+extern "C" void __asan_unpoison_memory_region(const volatile void*, size_t);
+#endif
+
 namespace {
 
 // M rows of a result, from row `first` of `terms` on: the sum of a @ panel, or where `Transposed` of
@@ -14,6 +18,7 @@ namespace {
 // panel that comes from afar and is soon done with, asks for it a page ahead.
 template <int M, int K, bool Transposed, bool Far>
 static void tile(REAL* to, long stride, const Term* terms, int count, long first, bool add) {
+    constexpr int AT_ONCE = BLOCK < 8 ? BLOCK : 8;
     constexpr long ROW = Transposed ? 1 : BLOCK, COLUMN = Transposed ? BLOCK : 1;
     V sum[K][M][2] = {};
     if (add) {  // there by the time it is read
@@ -27,9 +32,9 @@ static void tile(REAL* to, long stride, const Term* terms, int count, long first
         long left = terms[t].k;
         for (; left >= BLOCK; left -= BLOCK, a += further, b += BLOCK * BLOCK) {
 #pragma GCC unroll 1
-            for (int k = 0; k < BLOCK; k += 8) {
+            for (int k = 0; k < BLOCK; k += AT_ONCE) {
 #pragma GCC unroll 8
-                for (int j = 0; j < 8; j++) {
+                for (int j = 0; j < AT_ONCE; j++) {
                     const REAL* const at = b + (k + j) * BLOCK;
                     const V b0 = load(at), b1 = load(at + LANES);
                     if (Far) __builtin_prefetch(at + 4096 / sizeof(REAL));
@@ -132,8 +137,8 @@ static void pack(REAL* to, const REAL* m, long by_row, long by_column, long n, l
         for (long i = 0; i < BLOCK; i++) to[i] = i < wide ? m[i * by_row] : REAL(0);
 }
 
-// New memory comes page by page, each at the price of a thousand additions, so what calls work in
-// stays for the next one, as long as it is not too much, and what is large comes in large pages.
+// New memory comes page by page, and each is cleared first, so what calls work in stays for the next
+// one, as long as it is not too much, and what is large comes in large pages.
 
 constexpr size_t KEPT = 16 << 20, HEAD = 64, PAGE = 2 << 20;
 
@@ -158,6 +163,9 @@ static void* take(size_t bytes) {
         announce(memory, HEAD + bytes);
         *(size_t*)memory = bytes;
     }
+#ifdef __SANITIZE_ADDRESS__
+    __asan_unpoison_memory_region(memory + HEAD, *(size_t*)memory);
+#endif
 #ifdef POISON
     memset(memory + HEAD, 0xff, *(size_t*)memory);  // NaN everywhere
 #endif
@@ -171,6 +179,9 @@ static void give_back(void* memory) {
 }
 
 }  // namespace
+
+// Gives back what stays for the next call.
+extern "C" void forget() { free(__atomic_exchange_n(&spare, (void*)0, __ATOMIC_ACQ_REL)); }
 
 extern "C" const Kernels kernels = {BLOCK, products<false>, products<true>, pack,
                                     take,  give_back,       announce};

@@ -105,9 +105,13 @@ class Plan:
     @cached_property
     def pairs(self) -> tuple[tuple[Value, Value], ...]:
         """States as they are read and as they are set, which is the same one step later, unless
-        something comes between: resets, or sequences that begin at ends of their own."""
-        states = zip(self.program.states, self.layout.schedule.next, strict=True)
-        return tuple((state, new) for state, new in states if state is not new)
+        something comes between: resets, or sequences that begin at ends of their own. Where a new
+        value is that of several states, or a state itself, it has but one place."""
+        found: dict[Value, Value] = {}
+        for state, new in zip(self.program.states, self.layout.schedule.next, strict=True):
+            if new not in self.program.states:
+                found.setdefault(new, state)
+        return tuple((state, new) for new, state in found.items())
 
     @cached_property
     def inputs(self) -> tuple[int, ...]:
@@ -123,11 +127,12 @@ class Plan:
         Raises ValueError where they do not fit each other: the engine looks at addresses only.
         """
         key = (shapes, block, threads)
-        if key not in self._extents:
+        found = self._extents.get(key)
+        if found is None:
             if len(self._extents) >= 1024:
                 self._extents.clear()
-            self._extents[key] = self._extent(shapes, block, threads)
-        return self._extents[key]
+            found = self._extents[key] = self._extent(shapes, block, threads)
+        return found
 
     @cached_property
     def _extents(self) -> dict[tuple[tuple[torch.Size, ...], int, int], Extent]:
@@ -148,7 +153,7 @@ class Plan:
             expected = (T, B, *(n or [1])) if v in p.inputs else (B, *n) if v in p.states else (*n,)
             if shape != expected:
                 raise ValueError(f"{v.name} has to be {expected}, got {tuple(shape)}")
-        return Extent(T, B, sizes, team(self.layout, T, B, sizes, threads), block)
+        return Extent(T, B, sizes, team(self.layout, T, B, sizes, block, threads), block)
 
     # --- what is the same in every step ----------------------------------------------------------
 
@@ -183,7 +188,8 @@ class Plan:
         """Parameters, and what is made of them."""
         env: Env = dict(zip((q.value for q in self.program.parameters), parameters, strict=True))
         for v in self._leaves:
-            env[v] = torch.tensor(scalar(v, self.program, sizes), dtype=dtype)
+            number = scalar(v, self.program, sizes)
+            env[v] = torch.tensor(number, dtype=dtype, device="cpu")
         if self._once:
             self._once(env, sizes)
         return env

@@ -20,6 +20,7 @@ INLINE Stream sequence(const Steps& s, long t, long b) {
 struct Given {
     long steps, batch, groups, sharing;
     bool reverse;
+    bool add;                                   // sums are added to what is there
     const int64_t* lengths;                     // by sequence; null where all are `steps` long
     const uint8_t* resets;                      // (steps, batch), or null
     long size[SIZES + 1];
@@ -55,6 +56,7 @@ static Given given(Call call) {
     g.groups = call.integer();
     g.sharing = call.integer();
     g.reverse = call.integer();
+    g.add = call.integer();
     g.lengths = call.pointer<const int64_t>();
     g.resets = call.pointer<const uint8_t>();
     for (int i = 0; i < SIZES; i++) g.size[i] = call.integer();

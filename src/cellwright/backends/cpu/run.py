@@ -53,10 +53,14 @@ def run(
     reverse: bool = False,
     keep: int = 0,
     kept: Kept | None = None,
+    onto: Sequence[Tensor] | None = None,
 ) -> Result:
     """Run all steps; arguments and results as `reference.run`, which is the specification.
 
     What is kept lies in blocks of units, as the engine has it inside.
+
+    Raises TypeError where tensors are not of one dtype, ValueError where shapes do not fit each
+    other, MemoryError where there is not enough, BuildError where the program cannot be compiled.
     """
     like = inputs[0]
     if like.dtype in HALF:
@@ -64,7 +68,9 @@ def run(
             [x.float() for x in xs] for xs in (inputs, states, parameters)
         )
     call = _Call(plan(program), inputs, states, parameters, reverse)
-    found = call.run(lengths, resets, keep, kept)
+    if like.dtype in HALF and onto is not None:
+        onto = [x.float() for x in onto]
+    found = call.run(lengths, resets, keep, kept, onto)
     if like.dtype in HALF:
         outputs, final, sums = ([x.to(like.dtype) for x in xs] for xs in found[:3])
         return Result(outputs, final, sums, found.kept)
@@ -100,8 +106,11 @@ class _Call:
         resets: Tensor | None,
         keep: int,
         kept: Kept | None,
+        onto: Sequence[Tensor] | None,
     ) -> Result:
         like, made, e = self.like, self.plan.layout, self.extent
+        self._check("lengths", lengths, (e.B,), lengths is not None and lengths.is_floating_point())
+        self._check("resets", resets, (e.T, e.B), resets is not None and resets.dtype != torch.bool)
         s = made.schedule
         public, own = s.outputs[: len(s.outputs) - keep], s.outputs[len(s.outputs) - keep :]
         parted = resets is not None or (self.reverse and lengths is not None)
@@ -115,9 +124,12 @@ class _Call:
         for v, x in outputs.items():
             streams[v] = x, Place(0, (x.stride(0), x.stride(1), e.block))
         final = [like.new_empty(e.B, x.shape[-1]) for x in self.states]
-        sums = self.plan.sums(like, e.sizes)
+        if onto is None:
+            sums = self.plan.sums(like, e.sizes)
+        else:
+            sums = {v: x.contiguous() for v, x in zip(s.sums, onto, strict=True)}
 
-        given = [e.T, e.B, *e.team, int(self.reverse)]
+        given = [e.T, e.B, *e.team, int(self.reverse), int(onto is not None)]
         given.append(0 if lengths is None else self._address(lengths.to(torch.int64)))
         given.append(0 if resets is None else self._address(resets))
         given += [e.sizes[n] for n in made.sizes]
@@ -136,14 +148,24 @@ class _Call:
             given += x.data_ptr(), *(x.stride()[::-1] if turned else x.stride())
         given += [sums[v].data_ptr() for v in self.plan.sums_in_order]
         numbers = array("q", given)
-        if self.engine.run(numbers.buffer_info()[0]):
+        failure = self.engine.run(numbers.buffer_info()[0])
+        if failure == 1:
             raise MemoryError("the CPU engine could not get memory for its states and matrices")
+        assert not failure, "a cell and its kernels were compiled for different processors"
         return Result(
             [outputs[v] for v in public],
             final,
             [sums[v] for v in s.sums],
             _kept([streams[v] for v in own]) if keep else None,
         )
+
+    def _check(self, name: str, x: Tensor | None, shape: tuple[int, ...], mistaken: bool) -> None:
+        if x is not None and (mistaken or x.shape != shape or x.device.type != "cpu"):
+            kind = "bool" if name == "resets" else "integers"
+            raise ValueError(
+                f"{name} has to be {kind} {shape} on the CPU, got {x.dtype} {tuple(x.shape)} on "
+                f"{x.device}"
+            )
 
     def _address(self, x: Tensor) -> int:
         x = x.contiguous()

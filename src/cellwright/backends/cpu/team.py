@@ -1,4 +1,7 @@
-"""How many threads work on a call, and how they share it."""
+"""How many threads work on a call, and how they share it.
+
+The numbers are from `benchmarks/cpu_engine.py threads`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,13 @@ from cellwright.backends.cpu.layout import Layout
 
 __all__ = ["Team", "team"]
 
+CALL = 250_000
+"""Multiplications of a call that a thread is worth waking up for."""
+STAGE = 50_000
+"""Multiplications of a stage that a thread is worth waiting for, at the end of each."""
+TILE = 6
+"""Sequences of a group, below which a thread makes better use of a matrix by having half of it."""
+
 
 class Team(NamedTuple):
     """Groups of sequences, each worked on by some threads that share its units."""
@@ -17,14 +27,21 @@ class Team(NamedTuple):
     sharing: int
 
 
-def team(made: Layout, T: int, B: int, sizes: dict[str, int], threads: int) -> Team:
-    """The team for T steps of B sequences."""
+def team(made: Layout, T: int, B: int, sizes: dict[str, int], block: int, threads: int) -> Team:
+    """The team for T steps of B sequences, whose units come in blocks."""
     stages = made.schedule.loop
-    matrices = sum(prod(sizes[n] for n in m.shape) for m in made.matrices)
     elementwise = sum(sizes[v.shape[0]] for g in stages for v in g.vectors)
-    if threads == 1 or T * B * (matrices + 4 * elementwise) < 200_000:
+    matrices = {phase: 0 for phase, _ in made.schedule.phases}
+    for panel in made.panels:
+        matrices[panel.phase] += prod(sizes[n] for n in panel.matrix.shape)
+    threads = min(threads, T * B * (sum(matrices.values()) + 4 * elementwise) // CALL)
+    if threads <= 1:
         return Team(1, 1)
-    groups = min(threads, B)
-    sharing = threads // groups
-    each = matrices * -(-B // groups) // len(stages)
-    return Team(groups, 1) if made.alone or sharing == 1 or each < 8_000 else Team(groups, sharing)
+    if not made.alone:
+        groups = min(threads, max(1, B // TILE))
+        units = min(sizes[v.shape[0]] for v in made.schedule.next) if made.states else 0
+        stage = -(-B // groups) * matrices["loop"] // len(stages)
+        sharing = min(threads // groups, -(-units // block), stage // STAGE)
+        if sharing > 1:
+            return Team(groups, sharing)
+    return Team(min(threads, B), 1)
