@@ -203,10 +203,10 @@ def test_small_is_checked_too(fastest: Fastest, timed: list[str]) -> None:
         return found
 
     fastest(run=run)
-    assert len(measured(peers=(), modes=[True], sizes=[Size(60, 8, 20, 40)])) == 1
+    assert len(measured(peers=(), modes=[True], sizes=[Size(70, 16, 20, 40)])) == 1
     timed.clear()
-    with pytest.raises(ParityError, match='lstm with memory="small", training at 60, 8, 20, 40'):
-        measured(peers=("small",), sizes=[Size(60, 8, 20, 40)])
+    with pytest.raises(ParityError, match='lstm with memory="small", training at 70, 16, 20, 40'):
+        measured(peers=("small",), sizes=[Size(70, 16, 20, 40)])
     assert not timed
 
 

@@ -158,7 +158,8 @@ class _Emitter:
         if v in self.comments:
             yield f"// {self.comments[v]}"
         size = self.of.sizes.index(v.shape[0])
-        yield "make(p, {}, p.{}[{}], {{".format(size, *home)
+        own = "false" if home[0] == "out" else "true"
+        yield "make<{}>(p, {}, p.{}[{}], {{".format(own, size, *home)
         for a, panel, k in self._factors(phase, i, v):
             yield f"    {{{a}, {panel}, {k}}},"
         yield "});"
@@ -172,7 +173,8 @@ class _Emitter:
         for a, panel, k in self._factors(phase, i, v):
             yield f"        term({a}, from, {panel}, block, {k}),"
         yield "    };"
-        to = f"{{p.scratch + {slot} * SLICE * BLOCK, BLOCK, BLOCK}}"
+        wide = f"width(p, {self.of.sizes.index(v.shape[0])}, block)"
+        to = f"{{p.scratch + {slot} * SLICE * BLOCK, BLOCK, {wide}}}"
         yield f"    kernels->multiply({to}, rows, terms, {len(terms(v))}, false);"
         yield "}"
 
@@ -250,7 +252,8 @@ class _Emitter:
             body.store(v)
         if not body.lines:
             return
-        yield "    for (long j = 0; j < BLOCK; j += LANES) {"
+        yield f"    const long wide = Full ? BLOCK : width(p, {of.sizes.index(size)}, block);"
+        yield "    for (long j = 0; j < wide; j += LANES) {"
         yield "        const long at = block * BLOCK + j;"
         yield f"        const I mask = lanes(p.size[{of.sizes.index(size)}] - at);"
         yield from (f"        {line}" for line in body.before)

@@ -78,6 +78,11 @@ INLINE bool is_full(const Part& p, int size, long block) {
     return (block + 1) * BLOCK <= p.size[size];
 }
 
+// How many units of a block there is work for: vectors of them.
+INLINE long width(const Part& p, int size, long block) {
+    return least(BLOCK, (p.size[size] - block * BLOCK + LANES - 1) / LANES * LANES);
+}
+
 // The blocks of a part, some rows at a time.
 template <class Each> static inline void each_block(const Part& p, int size, Each each) {
     const long first = p.first[size], last = p.last[size];
@@ -100,15 +105,16 @@ struct Factor {
 
 // A sum of products for the rows of a part, made where it is kept. Rows that fit in a cache see all
 // blocks of a matrix before the next ones do, and where all terms together do not fit, each term.
-template <int COUNT>
+// `Own`, where the memory is the engine's, with room for whole blocks.
+template <bool Own, int COUNT>
 static void make(const Part& p, int size, const Stream& to, const Factor (&factors)[COUNT]) {
-    long width = 0, widest = 0;
+    long columns = 0, widest = 0;
     for (const Factor& f : factors) {
-        width += f.k;
+        columns += f.k;
         if (f.k > widest) widest = f.k;
     }
-    const int at_once = p.n * width <= CACHED ? COUNT : 1;
-    const long high = at_once > 1 || p.n * width <= CACHED ? p.n : CACHED / widest + 1;
+    const int at_once = p.n * columns <= CACHED ? COUNT : 1;
+    const long high = at_once > 1 || p.n * columns <= CACHED ? p.n : CACHED / widest + 1;
     for (int t = 0; t < COUNT; t += at_once)
         for (long from = 0; from < p.n; from += high)
             for (long i = p.first[size]; i < p.last[size]; i++) {
@@ -116,8 +122,9 @@ static void make(const Part& p, int size, const Stream& to, const Factor (&facto
                 Term terms[COUNT];
                 for (int j = t; j < t + at_once; j++)
                     terms[j] = term(factors[j].a, from, factors[j].packed, block, factors[j].k);
-                kernels->multiply({place(to, block, from), to.row, p.size[size] - block * BLOCK},
-                                  least(high, p.n - from), terms + t, at_once, t > 0);
+                const long wide = Own ? width(p, size, block) : p.size[size] - block * BLOCK;
+                kernels->multiply({place(to, block, from), to.row, wide}, least(high, p.n - from),
+                                  terms + t, at_once, t > 0);
             }
 }
 
@@ -484,6 +491,7 @@ static Room room(const Given& g, Arena& arena, long steps) {
 }
 
 static void begin(const Given& g, Room& m) {
+    kernels->announce(g.kept, g.kept_bytes);
     for (int i = 0; i < OUTPUTS; i++)
         kernels->announce(g.out[i].at, g.steps * g.out[i].step * sizeof(REAL));
     memset(m.barriers, 0, g.groups * sizeof(Barrier));

@@ -82,7 +82,7 @@ INLINE V exponential(V x) {
 INLINE V sigmoid(V x) {
     I n;
     const V p = reduced(between(-x, -NORMAL, NORMAL), n) + REAL(1);
-    return REAL(1) / (REAL(1) + p * power_of_two(n));
+    return quotient(splat(1), REAL(1) + p * power_of_two(n));
 }
 
 // By exp(2x) - 1, which keeps the digits of a small x; 1 beyond FLAT / 2.
@@ -90,7 +90,7 @@ INLINE V hyperbolic_tangent(V x) {
     I n;
     const V p = reduced(between(x + x, -FLAT, FLAT), n);
     const V two = power_of_two(n), e = two * p + (two - REAL(1));
-    return e / (e + REAL(2));
+    return quotient(e, e + REAL(2));
 }
 
 INLINE V softplus(V x) {

@@ -12,15 +12,29 @@ extern "C" void __asan_unpoison_memory_region(const volatile void*, size_t);
 
 namespace {
 
+// One column of `a`, whose M rows are ROW apart, by one row of a panel.
+template <int M, int W, long ROW>
+INLINE void add_product(V (&sum)[M][W], const REAL* a, const REAL* b) {
+    V row[W];
+#pragma GCC unroll 2
+    for (int w = 0; w < W; w++) row[w] = load(b + w * LANES);
+#pragma GCC unroll 16
+    for (int i = 0; i < M; i++) {
+        const V x = splat(a[i * ROW]);
+#pragma GCC unroll 2
+        for (int w = 0; w < W; w++) sum[i][w] += x * row[w];
+    }
+}
+
 // M rows of a result, from row `first` of `terms` on: the sum of a @ panel, or where `Transposed` of
 // a^T @ panel, the units of `a` being the rows of the result. Where `Add`, on top of what is there.
 // K columns at a time have sums of their own: few rows alone would wait for one another. `Far`, for a
-// panel that comes from afar and is soon done with, asks for it a page ahead.
-template <int M, int K, bool Transposed, bool Far>
+// panel that comes from afar and is soon done with, asks for it a page ahead. W vectors are a row.
+template <int M, int K, bool Transposed, bool Far, int W>
 static void tile(REAL* to, long stride, const Term* terms, int count, long first, bool add) {
-    constexpr int AT_ONCE = BLOCK < 8 ? BLOCK : 8;
+    constexpr int MOST = M < 4 ? 8 : 4, AT_ONCE = BLOCK < MOST ? BLOCK : MOST;
     constexpr long ROW = Transposed ? 1 : BLOCK, COLUMN = Transposed ? BLOCK : 1;
-    V sum[K][M][2] = {};
+    V sum[K][M][W] = {};
     if (add) {  // there by the time it is read
 #pragma GCC unroll 16
         for (int i = 0; i < M; i++) __builtin_prefetch(to + i * stride, 1);
@@ -36,90 +50,75 @@ static void tile(REAL* to, long stride, const Term* terms, int count, long first
 #pragma GCC unroll 8
                 for (int j = 0; j < AT_ONCE; j++) {
                     const REAL* const at = b + (k + j) * BLOCK;
-                    const V b0 = load(at), b1 = load(at + LANES);
                     if (Far) __builtin_prefetch(at + 4096 / sizeof(REAL));
-#pragma GCC unroll 16
-                    for (int i = 0; i < M; i++) {
-                        const V x = splat(a[i * ROW + (k + j) * COLUMN]);
-                        sum[j % K][i][0] += x * b0;
-                        sum[j % K][i][1] += x * b1;
-                    }
+                    add_product<M, W, ROW>(sum[j % K], a + (k + j) * COLUMN, at);
                 }
             }
         }
 #pragma GCC unroll 1
-        for (long k = 0; k < left; k++) {
-            const V b0 = load(b + k * BLOCK), b1 = load(b + k * BLOCK + LANES);
-#pragma GCC unroll 16
-            for (int i = 0; i < M; i++) {
-                const V x = splat(a[i * ROW + k * COLUMN]);
-                sum[0][i][0] += x * b0;
-                sum[0][i][1] += x * b1;
-            }
-        }
+        for (long k = 0; k < left; k++) add_product<M, W, ROW>(sum[0], a + k * COLUMN, b + k * BLOCK);
     }
 #pragma GCC unroll 16
     for (int i = 0; i < M; i++) {
+#pragma GCC unroll 2
+        for (int w = 0; w < W; w++) {
 #pragma GCC unroll 8
-        for (int j = 1; j < K; j++) {
-            sum[0][i][0] += sum[j][i][0];
-            sum[0][i][1] += sum[j][i][1];
+            for (int j = 1; j < K; j++) sum[0][i][w] += sum[j][i][w];
+            REAL* const at = to + i * stride + w * LANES;
+            if (add) sum[0][i][w] += load(at);
+            store(at, sum[0][i][w]);
         }
-    }
-    if (add) {
-#pragma GCC unroll 16
-        for (int i = 0; i < M; i++) {
-            sum[0][i][0] += load(to + i * stride);
-            sum[0][i][1] += load(to + i * stride + LANES);
-        }
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < M; i++) {
-        store(to + i * stride, sum[0][i][0]);
-        store(to + i * stride + LANES, sum[0][i][1]);
     }
 }
 
 // By height; the first has no rows.
 typedef void Tile(REAL* to, long stride, const Term* terms, int count, long first, bool add);
 
-template <bool Transposed, bool Far> struct Tiles {
+template <bool Transposed, bool Far, int W> struct Tiles {
     static constexpr Tile* of_height[] = {
         0,
-        tile<1, 4, Transposed, Far>,
-        tile<2, 2, Transposed, Far>,
-        tile<3, 2, Transposed, Far>,
-        tile<4, 1, Transposed, Far>,
-        tile<5, 1, Transposed, Far>,
-        tile<6, 1, Transposed, Far>,
+        tile<1, 4, Transposed, Far, W>,
+        tile<2, 2, Transposed, Far, W>,
+        tile<3, 2, Transposed, Far, W>,
+        tile<4, 1, Transposed, Far, W>,
+        tile<5, 1, Transposed, Far, W>,
+        tile<6, 1, Transposed, Far, W>,
 #if TILE > 6
-        tile<7, 1, Transposed, Far>,
-        tile<8, 1, Transposed, Far>,
-        tile<9, 1, Transposed, Far>,
-        tile<10, 1, Transposed, Far>,
-        tile<11, 1, Transposed, Far>,
-        tile<12, 1, Transposed, Far>,
+        tile<7, 1, Transposed, Far, W>,
+        tile<8, 1, Transposed, Far, W>,
+        tile<9, 1, Transposed, Far, W>,
+        tile<10, 1, Transposed, Far, W>,
+        tile<11, 1, Transposed, Far, W>,
+        tile<12, 1, Transposed, Far, W>,
 #endif
     };
 };
+
+// The first units of a row, `edge` of them in its last vector.
+static void put_part(REAL* to, const REAL* from, long wide, I edge, bool add) {
+    for (; wide >= LANES; wide -= LANES, to += LANES, from += LANES)
+        store(to, load(from) + (add ? load(to) : V{}));
+    if (wide) write<false>(to, load(from) + (add ? read<false>(to, edge) : V{}), edge);
+}
 
 template <bool Transposed>
 static void products(Result to, long n, const Term* terms, int count, bool add) {
     alignas(64) REAL whole[TILE * BLOCK];
     const bool far = !Transposed && n <= 3 * TILE && terms[0].k >= 256;
+    Tile* const* const of_height = to.wide <= LANES ? Tiles<Transposed, false, 1>::of_height
+                                   : far            ? Tiles<Transposed, !Transposed, 2>::of_height
+                                                    : Tiles<Transposed, false, 2>::of_height;
+    const I edge = lanes(to.wide % LANES);
     for (long left = (n + TILE - 1) / TILE, row = 0; left > 0; left--) {
         const long height = (n - row + left - 1) / left;  // tiles of nearly the same height
-        Tile* const tile = far ? Tiles<Transposed, !Transposed>::of_height[height]
-                               : Tiles<Transposed, false>::of_height[height];
+        Tile* const tile = of_height[height];
         REAL* const at = to.at + row * to.stride;
-        if (to.wide >= BLOCK) {
+        if (to.wide >= BLOCK || to.wide == LANES) {
             tile(at, to.stride, terms, count, row, add);
         } else {
             tile(whole, BLOCK, terms, count, row, false);
             for (long i = 0; i < height; i++)
-                for (long j = 0; j < to.wide; j++)
-                    at[i * to.stride + j] =
-                        whole[i * BLOCK + j] + (add ? at[i * to.stride + j] : REAL(0));
+                put_part(at + i * to.stride, whole + i * BLOCK, to.wide, edge, add);
         }
         row += height;
     }

@@ -30,7 +30,7 @@ INLINE Term term(const Stream& a, long from, const REAL* packed, long block, lon
     return {place(a, 0, from), a.block, packed + block * k * BLOCK, k};
 }
 
-// Where a result goes: its rows `stride` apart, BLOCK wide at the most.
+// Where a result goes: its rows `stride` apart, BLOCK wide at the most; LANES and BLOCK are fastest.
 struct Result {
     REAL* at;
     long stride, wide;

@@ -23,6 +23,8 @@ struct Given {
     bool add;                                   // sums are added to what is there
     const int64_t* lengths;                     // by sequence; null where all are `steps` long
     const uint8_t* resets;                      // (steps, batch), or null
+    void* kept;                                 // what streams out share that are kept
+    long kept_bytes;
     long size[SIZES + 1];
     Steps in[INPUTS + 1], out[OUTPUTS + 1];
     Steps previous[PREVIOUS + 1];
@@ -59,6 +61,8 @@ static Given given(Call call) {
     g.add = call.integer();
     g.lengths = call.pointer<const int64_t>();
     g.resets = call.pointer<const uint8_t>();
+    g.kept = call.pointer<void>();
+    g.kept_bytes = call.integer();
     for (int i = 0; i < SIZES; i++) g.size[i] = call.integer();
     for (int i = 0; i < INPUTS; i++) g.in[i] = call.stream();
     for (int i = 0; i < OUTPUTS; i++) g.out[i] = call.stream();

@@ -132,6 +132,7 @@ class _Call:
         given = [e.T, e.B, *e.team, int(self.reverse), int(onto is not None)]
         given.append(0 if lengths is None else self._address(lengths.to(torch.int64)))
         given.append(0 if resets is None else self._address(resets))
+        given += pool.data_ptr(), pool.nbytes
         given += [e.sizes[n] for n in made.sizes]
         given += self._streams_in(kept)
         for v in (*made.outputs, *made.previous):

@@ -45,7 +45,8 @@ namespace {
 // A step, stage 0: elementwise work on some rows of a block of units.
 template <bool Full>
 void loop_0_units_0(Part& p, long block, long from, long rows) {
-    for (long j = 0; j < BLOCK; j += LANES) {
+    const long wide = Full ? BLOCK : width(p, 0, block);
+    for (long j = 0; j < wide; j += LANES) {
         const long at = block * BLOCK + j;
         const I mask = lanes(p.size[0] - at);
         REAL* const in0 = place(p.in[0], block, from) + j;
@@ -111,7 +112,8 @@ void loop_0(Part& p) {
 // A step, stage 1: elementwise work on some rows of a block of units.
 template <bool Full>
 void loop_1_units_0(Part& p, long block, long from, long rows) {
-    for (long j = 0; j < BLOCK; j += LANES) {
+    const long wide = Full ? BLOCK : width(p, 0, block);
+    for (long j = 0; j < wide; j += LANES) {
         const long at = block * BLOCK + j;
         const I mask = lanes(p.size[0] - at);
         const REAL* const made0 = p.scratch + 0 * SLICE * BLOCK + j;
@@ -150,7 +152,7 @@ void loop_1(Part& p) {
             const Term terms[] = {
                 term(p.chunk[1], from, p.panels[0], block, p.size[0]),
             };
-            kernels->multiply({p.scratch + 0 * SLICE * BLOCK, BLOCK, BLOCK}, rows, terms, 1, false);
+            kernels->multiply({p.scratch + 0 * SLICE * BLOCK, BLOCK, width(p, 0, block)}, rows, terms, 1, false);
         }
         if (is_full(p, 0, block)) loop_1_units_0<true>(p, block, from, rows);
         else loop_1_units_0<false>(p, block, from, rows);
@@ -160,7 +162,8 @@ void loop_1(Part& p) {
 // A step, stage 2: elementwise work on some rows of a block of units.
 template <bool Full>
 void loop_2_units_0(Part& p, long block, long from, long rows) {
-    for (long j = 0; j < BLOCK; j += LANES) {
+    const long wide = Full ? BLOCK : width(p, 0, block);
+    for (long j = 0; j < wide; j += LANES) {
         const long at = block * BLOCK + j;
         const I mask = lanes(p.size[0] - at);
         const REAL* const made0 = p.scratch + 0 * SLICE * BLOCK + j;
@@ -183,7 +186,7 @@ void loop_2(Part& p) {
                 term(p.chunk[2], from, p.panels[1], block, p.size[0]),
                 term(p.chunk[3], from, p.panels[2], block, p.size[0]),
             };
-            kernels->multiply({p.scratch + 0 * SLICE * BLOCK, BLOCK, BLOCK}, rows, terms, 2, false);
+            kernels->multiply({p.scratch + 0 * SLICE * BLOCK, BLOCK, width(p, 0, block)}, rows, terms, 2, false);
         }
         if (is_full(p, 0, block)) loop_2_units_0<true>(p, block, from, rows);
         else loop_2_units_0<false>(p, block, from, rows);
@@ -192,7 +195,7 @@ void loop_2(Part& p) {
 
 void behind_0(Part& p) {
     // d_x = W_n^T delta_n + W_z^T delta_z + W_r^T delta_r
-    make(p, 1, p.out[0], {
+    make<false>(p, 1, p.out[0], {
         {p.chunk[1], p.panels[3], p.size[0]},
         {p.chunk[2], p.panels[4], p.size[0]},
         {p.chunk[3], p.panels[5], p.size[0]},

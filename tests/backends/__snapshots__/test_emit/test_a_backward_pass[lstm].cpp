@@ -45,7 +45,8 @@ namespace {
 // A step, stage 0: elementwise work on some rows of a block of units.
 template <bool Full>
 void loop_0_units_0(Part& p, long block, long from, long rows) {
-    for (long j = 0; j < BLOCK; j += LANES) {
+    const long wide = Full ? BLOCK : width(p, 0, block);
+    for (long j = 0; j < wide; j += LANES) {
         const long at = block * BLOCK + j;
         const I mask = lanes(p.size[0] - at);
         REAL* const in0 = place(p.in[0], block, from) + j;
@@ -139,7 +140,7 @@ void loop_0(Part& p) {
 
 void loop_1(Part& p) {
     // d_h' = R_o^T delta_o + R_z^T delta_z + R_f^T delta_f + R_i^T delta_i
-    make(p, 0, p.now[0], {
+    make<true>(p, 0, p.now[0], {
         {p.chunk[0], p.panels[0], p.size[0]},
         {p.chunk[1], p.panels[1], p.size[0]},
         {p.chunk[2], p.panels[2], p.size[0]},
@@ -149,7 +150,7 @@ void loop_1(Part& p) {
 
 void behind_0(Part& p) {
     // d_x = W_o^T delta_o + W_z^T delta_z + W_f^T delta_f + W_i^T delta_i
-    make(p, 1, p.out[0], {
+    make<false>(p, 1, p.out[0], {
         {p.chunk[0], p.panels[4], p.size[0]},
         {p.chunk[1], p.panels[5], p.size[0]},
         {p.chunk[2], p.panels[6], p.size[0]},

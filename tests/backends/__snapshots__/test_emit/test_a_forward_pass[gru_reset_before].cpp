@@ -43,13 +43,13 @@ constexpr int OUTER_SUM[] = {-1};
 namespace {
 
 void ahead_0(Part& p) {
-    make(p, 0, p.chunk[1], {
+    make<true>(p, 0, p.chunk[1], {
         {p.chunk[0], p.panels[0], p.size[1]},
     });
-    make(p, 0, p.chunk[3], {
+    make<true>(p, 0, p.chunk[3], {
         {p.chunk[0], p.panels[1], p.size[1]},
     });
-    make(p, 0, p.chunk[2], {
+    make<true>(p, 0, p.chunk[2], {
         {p.chunk[0], p.panels[2], p.size[1]},
     });
 }
@@ -57,7 +57,8 @@ void ahead_0(Part& p) {
 // A step, stage 0: elementwise work on some rows of a block of units.
 template <bool Full>
 void loop_0_units_0(Part& p, long block, long from, long rows) {
-    for (long j = 0; j < BLOCK; j += LANES) {
+    const long wide = Full ? BLOCK : width(p, 0, block);
+    for (long j = 0; j < wide; j += LANES) {
         const long at = block * BLOCK + j;
         const I mask = lanes(p.size[0] - at);
         const REAL* const made0 = p.scratch + 0 * SLICE * BLOCK + j;
@@ -100,13 +101,13 @@ void loop_0(Part& p) {
             const Term terms[] = {
                 term(p.old[0], from, p.panels[3], block, p.size[0]),
             };
-            kernels->multiply({p.scratch + 0 * SLICE * BLOCK, BLOCK, BLOCK}, rows, terms, 1, false);
+            kernels->multiply({p.scratch + 0 * SLICE * BLOCK, BLOCK, width(p, 0, block)}, rows, terms, 1, false);
         }
         {
             const Term terms[] = {
                 term(p.old[0], from, p.panels[4], block, p.size[0]),
             };
-            kernels->multiply({p.scratch + 1 * SLICE * BLOCK, BLOCK, BLOCK}, rows, terms, 1, false);
+            kernels->multiply({p.scratch + 1 * SLICE * BLOCK, BLOCK, width(p, 0, block)}, rows, terms, 1, false);
         }
         if (is_full(p, 0, block)) loop_0_units_0<true>(p, block, from, rows);
         else loop_0_units_0<false>(p, block, from, rows);
@@ -116,7 +117,8 @@ void loop_0(Part& p) {
 // A step, stage 1: elementwise work on some rows of a block of units.
 template <bool Full>
 void loop_1_units_0(Part& p, long block, long from, long rows) {
-    for (long j = 0; j < BLOCK; j += LANES) {
+    const long wide = Full ? BLOCK : width(p, 0, block);
+    for (long j = 0; j < wide; j += LANES) {
         const long at = block * BLOCK + j;
         const I mask = lanes(p.size[0] - at);
         const REAL* const made0 = p.scratch + 0 * SLICE * BLOCK + j;
@@ -151,7 +153,7 @@ void loop_1(Part& p) {
             const Term terms[] = {
                 term(p.buffer[2], from, p.panels[5], block, p.size[0]),
             };
-            kernels->multiply({p.scratch + 0 * SLICE * BLOCK, BLOCK, BLOCK}, rows, terms, 1, false);
+            kernels->multiply({p.scratch + 0 * SLICE * BLOCK, BLOCK, width(p, 0, block)}, rows, terms, 1, false);
         }
         if (is_full(p, 0, block)) loop_1_units_0<true>(p, block, from, rows);
         else loop_1_units_0<false>(p, block, from, rows);

@@ -45,7 +45,8 @@ namespace {
 // Ahead of the loop, stage 0: elementwise work on some rows of a block of units.
 template <bool Full>
 void ahead_0_units_0(Part& p, long block, long from, long rows) {
-    for (long j = 0; j < BLOCK; j += LANES) {
+    const long wide = Full ? BLOCK : width(p, 0, block);
+    for (long j = 0; j < wide; j += LANES) {
         const long at = block * BLOCK + j;
         const I mask = lanes(p.size[0] - at);
         const REAL* const made0 = p.scratch + 0 * SLICE * BLOCK + j;
@@ -61,7 +62,7 @@ void ahead_0_units_0(Part& p, long block, long from, long rows) {
 
 void ahead_0(Part& p) {
     memset(p.partial[0], 0, p.n * LANES * sizeof(REAL));
-    make(p, 0, p.chunk[3], {
+    make<true>(p, 0, p.chunk[3], {
         {p.chunk[0], p.panels[0], p.size[1]},
     });
     each_block(p, 0, [&](long block, long from, long rows) {
@@ -69,7 +70,7 @@ void ahead_0(Part& p) {
             const Term terms[] = {
                 term(p.chunk[0], from, p.panels[1], block, p.size[1]),
             };
-            kernels->multiply({p.scratch + 0 * SLICE * BLOCK, BLOCK, BLOCK}, rows, terms, 1, false);
+            kernels->multiply({p.scratch + 0 * SLICE * BLOCK, BLOCK, width(p, 0, block)}, rows, terms, 1, false);
         }
         if (is_full(p, 0, block)) ahead_0_units_0<true>(p, block, from, rows);
         else ahead_0_units_0<false>(p, block, from, rows);
@@ -79,7 +80,8 @@ void ahead_0(Part& p) {
 // Ahead of the loop, stage 1: elementwise work on some rows of a block of units.
 template <bool Full>
 void ahead_1_units_0(Part& p, long block, long from, long rows) {
-    for (long j = 0; j < BLOCK; j += LANES) {
+    const long wide = Full ? BLOCK : width(p, 0, block);
+    for (long j = 0; j < wide; j += LANES) {
         const long at = block * BLOCK + j;
         const I mask = lanes(p.size[0] - at);
         REAL* const chunk1 = place(p.chunk[1], block, from) + j;
@@ -131,7 +133,8 @@ void ahead_2(Part& p) {
 // A step, stage 0: elementwise work on some rows of a block of units.
 template <bool Full>
 void loop_0_units_0(Part& p, long block, long from, long rows) {
-    for (long j = 0; j < BLOCK; j += LANES) {
+    const long wide = Full ? BLOCK : width(p, 0, block);
+    for (long j = 0; j < wide; j += LANES) {
         const long at = block * BLOCK + j;
         const I mask = lanes(p.size[0] - at);
         const REAL* const made0 = p.scratch + 0 * SLICE * BLOCK + j;
@@ -177,7 +180,7 @@ void loop_0(Part& p) {
             const Term terms[] = {
                 term(p.old[0], from, p.panels[2], block, p.size[0]),
             };
-            kernels->multiply({p.scratch + 0 * SLICE * BLOCK, BLOCK, BLOCK}, rows, terms, 1, false);
+            kernels->multiply({p.scratch + 0 * SLICE * BLOCK, BLOCK, width(p, 0, block)}, rows, terms, 1, false);
         }
         if (is_full(p, 0, block)) loop_0_units_0<true>(p, block, from, rows);
         else loop_0_units_0<false>(p, block, from, rows);
@@ -187,7 +190,8 @@ void loop_0(Part& p) {
 // A step, stage 1: elementwise work on some rows of a block of units.
 template <bool Full>
 void loop_1_units_0(Part& p, long block, long from, long rows) {
-    for (long j = 0; j < BLOCK; j += LANES) {
+    const long wide = Full ? BLOCK : width(p, 0, block);
+    for (long j = 0; j < wide; j += LANES) {
         const long at = block * BLOCK + j;
         const I mask = lanes(p.size[0] - at);
         const REAL* const made0 = p.scratch + 0 * SLICE * BLOCK + j;
@@ -218,7 +222,7 @@ void loop_1(Part& p) {
             const Term terms[] = {
                 term(p.buffer[0], from, p.panels[3], block, p.size[0]),
             };
-            kernels->multiply({p.scratch + 0 * SLICE * BLOCK, BLOCK, BLOCK}, rows, terms, 1, false);
+            kernels->multiply({p.scratch + 0 * SLICE * BLOCK, BLOCK, width(p, 0, block)}, rows, terms, 1, false);
         }
         if (is_full(p, 0, block)) loop_1_units_0<true>(p, block, from, rows);
         else loop_1_units_0<false>(p, block, from, rows);
