@@ -16,7 +16,6 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -35,8 +34,8 @@ from cellwright.study import training
 from cellwright.study.data import load
 from cellwright.study.model import NextFrame
 from cellwright.study.results import DEFAULT_CELLS, Run, Settings
+from saved import save
 
-RESULTS = Path(__file__).with_name("results")
 THREADS = (1, 2)
 
 
@@ -268,7 +267,7 @@ def main(words: list[str]) -> None:
             print(text, flush=True)
             lines.append(text)
         if "--save" in words:
-            (RESULTS / f"cpu_engine_{name}.md").write_text("\n".join(lines).rstrip() + "\n")
+            save(f"cpu_engine_{name}", lines)
 
 
 PARTS: dict[str, Callable[[], Iterator[str]]] = {

@@ -29,6 +29,7 @@ from cellwright.bench.bench import Size
 from cellwright.bench.contestants import step
 from cellwright.bench.measure import gemm_peak
 from cellwright.bench.table import machine
+from saved import save
 
 SIZES = (Size(100, 16, 64, 64), Size(100, 32, 128, 128), Size(100, 64, 512, 512))
 CLOCK = """
@@ -159,9 +160,7 @@ def main() -> None:
     ]
     print("\n".join(lines))
     if "--save" in sys.argv:
-        Path(__file__).with_name("results").joinpath("engine_profile.md").write_text(
-            "\n".join(lines) + "\n"
-        )
+        save("engine_profile", lines)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -85,19 +86,5 @@ def test_figures_of_the_readme_are_those_that_were_measured() -> None:
 
 
 def test_speeds_of_the_readme_are_those_that_were_measured() -> None:
-    columns = [("lstm", "lstm"), ("gru", "gru"), ("peephole", "peephole_lstm")]
-    cell_ = r" \| (.+x\)?)"
-    rows = re.findall(rf"^\| ([\d, ]+|[a-z, ]+){3 * cell_} \|$", README, re.MULTILINE)
-    assert len(rows) == 6
-    for i, (part, name) in enumerate(columns):
-        page = (ROOT / "benchmarks" / "results" / f"cpu_engine_{part}.md").read_text()
-        measured = page.split(f"### `{name}`, training\n")[1].split("###")[0]
-        for what, *shown in rows:
-            if what[0].isdigit():
-                ours, theirs, ratio = re.fullmatch(r"(.+) / (.+) ms \((.+)x\)", shown[i]).groups()
-                line = rf"^\| {what} \| 1 \| {ours} \(.*\| {theirs} \({ratio}x\) \|$"
-            else:
-                threads = "2 threads" if "two" in what else "1 thread"
-                mean, least = shown[i].split(", least ")
-                line = rf"^- {threads}, beside .*: geometric mean {mean}, least {least}"
-            assert re.search(line, measured, re.MULTILINE), (what, shown[i])
+    found = runpy.run_path(str(ROOT / "tools" / "speeds.py"))
+    assert found["table"]() in README

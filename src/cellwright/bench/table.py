@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -11,10 +12,13 @@ from cellwright.study.environment import cores, processor
 
 __all__ = ["header", "line", "machine", "markdown", "means"]
 
+ASKED = ("CXX", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")
+
 
 def machine() -> str:
-    """What was measured on."""
-    return f"torch {torch.__version__}, {processor()}, {cores()} cores"
+    """What was measured on, with what the environment asks of compilers and libraries."""
+    asked = [f"{name}={os.environ[name]}" for name in ASKED if os.environ.get(name)]
+    return ", ".join([f"torch {torch.__version__}", processor(), f"{cores()} cores", *asked])
 
 
 def markdown(rows: Sequence[Measurement], command: str) -> str:

@@ -1,0 +1,17 @@
+"""Where what was measured is kept: a folder for each kind of machine."""
+
+import os
+import re
+from pathlib import Path
+
+from cellwright.study.environment import processor
+
+
+def save(name: str, lines: list[str]) -> None:
+    """Writes a page of Markdown to `results/MACHINE`, the machine being named by its processor, and
+    by what oneDNN is held to, if it is."""
+    about = f"{processor()} {os.environ.get('ONEDNN_MAX_CPU_ISA', '')}"
+    words = re.findall(r"[a-z0-9]+", re.sub(r"\(.*?\)|Processor", "", about).lower())
+    folder = Path(__file__).with_name("results") / "-".join(words)
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.md").write_text("\n".join(lines).rstrip() + "\n")
