@@ -15,7 +15,9 @@ import cellwright
 from cellwright.language import aliases, cell_names
 
 PACKAGE = Path(cellwright.__file__).parent
-ORDER = ("errors", "program", "language", "schedule", "backends", "layers", "study", "bench")
+ORDER = (
+    "errors", "program", "language", "schedule", "backends", "layers", "export", "study", "bench",
+)  # fmt: skip
 """A folder, or the module `errors`, imports from itself and from those before it."""
 MODULES = sorted(PACKAGE.rglob("*.py"))
 KNOW_CELLS = {

@@ -109,6 +109,35 @@ def _like(which: str) -> Cell:
 
 
 @app.command
+def diagram(
+    name: str,
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    against: str | None = None,
+) -> None:
+    """Draw a cell, as an SVG: states as lines from left to right, gates as valves on them.
+
+    Parameters
+    ----------
+    name
+        A cell of the catalogue, or a .cell file.
+    out
+        The file to write; without one, the cell's name with .svg, in this folder.
+    against
+        A cell to mark the differences from.
+    """
+    from cellwright.export.diagram import diagram
+
+    drawn = cell(name)
+    file = out or Path(f"{drawn.name}.svg")
+    text = diagram(drawn, cell(against) if against is not None else None)
+    _open_for_writing(file)
+    file.write_text(text, "utf-8")
+    print(f"Diagram: {file}")
+
+
+@app.command
 def check(file: str, /) -> None:
     """Check a cell: say what is wrong with it, or what it means.
 

@@ -1,0 +1,1 @@
+"""What a cell is turned into for others: pictures."""
