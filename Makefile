@@ -27,8 +27,9 @@ lint: $(VENV)/.installed-test
 	$(BIN)/mypy
 
 # A shared library that is loaded into Python needs the sanitizers' own loaded first, and libstdc++
-# for them. Leaks are Python's and torch's. The cache is not that of the usual builds.
-SANITIZE := g++ -fsanitize=address,undefined -fno-sanitize-recover -g
+# for them, which the compiler is spared. Leaks are Python's and torch's. The cache is not that of the
+# usual builds.
+SANITIZE := env -u LD_PRELOAD g++ -fsanitize=address,undefined -fno-sanitize-recover -g
 sanitize: $(VENV)/.installed-test
 	CXX="$(SANITIZE)" CELLWRIGHT_CACHE=build/sanitized ASAN_OPTIONS=detect_leaks=0 \
 	LD_PRELOAD="$$(for l in asan ubsan stdc++; do g++ -print-file-name=lib$$l.so; done | xargs)" \
