@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-import torchrecurrent
 
 from cellwright import Recurrent
 from cellwright.language import cell
-from conformance import relative_error
 
 T, B, I, H = 9, 3, 5, 4  # noqa: E741
 
@@ -21,25 +19,6 @@ def _layer(name: str) -> Recurrent:
         for w in layer.parameters():  # larger than they start, so that gates open and shut
             w.mul_(3)
     return layer
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [("mgu", torchrecurrent.MGUCell), ("janet", torchrecurrent.JANETCell)],
-)
-def test_against_torchrecurrent(name: str, kind: type[torch.nn.Module]) -> None:
-    layer = _layer(name)
-    theirs = kind(I, H, dtype=torch.float64)
-    with torch.no_grad():
-        theirs.weight_ih.copy_(layer.weight_ih_l0)
-        theirs.weight_hh.copy_(layer.weight_hh_l0)
-        theirs.bias_ih.copy_(layer.bias_l0)
-        theirs.bias_hh.zero_()
-    x, h = torch.randn(T, B, I, dtype=torch.float64), torch.randn(B, H, dtype=torch.float64)
-    output, _ = layer(x, h.unsqueeze(0))
-    for t in range(T):
-        h = theirs(x[t], h) if name == "mgu" else theirs(x[t], (h, h))[0]
-        assert relative_error(output[t], h) <= 1e-12
 
 
 def test_full_gate_recurrence_is_the_equations_of_greff_et_al() -> None:
