@@ -2,9 +2,9 @@
 
     python benchmarks/cpu_engine.py [PART ...] [--save]
 
-Parts: lstm, gru, peephole, operations, memory, start, threads, compare; all without any. Every
-comparison is made in one process, its sides in turns; what gives other results than the reference
-is not timed. About an hour on two cores for all.
+Parts: lstm, gru, peephole, torchrecurrent, operations, memory, start, threads, compare; all without
+any. Every comparison is made in one process, its sides in turns; what gives other results than the
+reference is not timed. About an hour on two cores for all.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from cellwright.bench.bench import SIZES, Measurement, Size, bench, geometric_me
 from cellwright.bench.contestants import step
 from cellwright.bench.measure import interleaved
 from cellwright.bench.table import header, line, machine, means
-from cellwright.language import cell, cell_names
+from cellwright.language import cell
 from cellwright.layers.recurrent import Recurrent
-from cellwright.schedule.stages import schedule
 from cellwright.study import training
 from cellwright.study.data import load
 from cellwright.study.model import NextFrame
 from cellwright.study.results import DEFAULT_CELLS, Run, Settings
+from every_cell import operations, torchrecurrent
 from saved import save
 
 THREADS = (1, 2)
@@ -69,21 +69,6 @@ def peephole() -> Iterator[str]:
     cells = [cell("peephole_lstm"), cell("coupled_lstm")]
     peers = ["torchrecurrent.PeepholeLSTM"]
     yield from tables(bench(cells, SIZES, THREADS, peers, 1.0, modes=[True]))
-
-
-def operations() -> Iterator[str]:
-    """Every cell's time for one operation beside that of `nn.LSTM`, in training, over six sizes:
-    the largest two take too long for so many cells."""
-    sizes = [size for size in SIZES if size.B * size.H * size.H < 2_000_000]
-    yield "| cell | stages a step | threads | geometric mean | least |"
-    yield "|---|---|---|---|---|"
-    for name in cell_names():
-        found = list(bench([cell(name)], sizes, THREADS, ["nn.LSTM"], 0.4, modes=[True]))
-        for threads in THREADS:
-            by = [r.speedup_by_operations("nn.LSTM") for r in found if r.threads == threads]
-            stages = len(schedule(cell(name).program).loop)
-            numbers = f"{geometric_mean(by):.2f}x | {min(by):.2f}x"
-            yield f"| `{name}` | {stages} | {threads} | {numbers} |"
 
 
 def memory() -> Iterator[str]:
@@ -271,7 +256,18 @@ def main(words: list[str]) -> None:
 
 
 PARTS: dict[str, Callable[[], Iterator[str]]] = {
-    f.__name__: f for f in (lstm, gru, peephole, operations, memory, start, threads, compare)
+    part.__name__: part
+    for part in (
+        lstm,
+        gru,
+        peephole,
+        torchrecurrent,
+        operations,
+        memory,
+        start,
+        threads,
+        compare,
+    )
 }
 
 if __name__ == "__main__":
