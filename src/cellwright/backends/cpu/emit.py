@@ -74,9 +74,9 @@ class _Emitter:
         ):
             yield _table(name, (self._size(v) for v in values))
         yield _table("PANEL_COLUMNS", (of.sizes.index(m.shape[1]) for m in of.matrices))
-        yield "// Whether a stream is read, or written, for many steps at once, not in the loop."
+        yield "// Whether a stream is read or written for many steps at once, not only in the loop."
         yield _table("INPUT_OF_CHUNK", (of.is_of_chunk(v) for v in of.inputs))
-        yield _table("OUTPUT_OF_CHUNK", (of.at.get(v, ("loop",))[0] != "loop" for v in of.outputs))
+        yield _table("OUTPUT_OF_CHUNK", (of.goes_out_of_chunk(v) for v in of.outputs))
         yield "// The state that goes out as it is read."
         yield _table("PREVIOUS_STATE", (of.states.index(v) for v in of.previous))
         yield "// The input that a chunk is a copy of, or -1."

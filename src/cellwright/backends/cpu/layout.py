@@ -150,6 +150,12 @@ class Layout:
         reads = self.reads.get(v, ())
         return v in self.schedule.program.inputs and any(r.phase != "loop" for r in reads)
 
+    def goes_out_of_chunk(self, v: Value) -> bool:
+        """Whether a stream out is written for many steps at once, or read so from where it goes."""
+        written = self.at.get(v, ("loop",))[0]
+        read = (r.phase for r in self.reads.get(v, ()) if not r.whole)
+        return any(phase != "loop" for phase in (written, *read))
+
     @cached_property
     def buffers(self) -> tuple[Value, ...]:
         """What a later stage of the same step reads, and no other memory has."""

@@ -26,7 +26,7 @@ constexpr int TOTAL_SIZE[] = {-1};
 constexpr int VECTOR_SIZE[] = {0, 0, 0, 0, -1};
 constexpr int PANEL_ROWS[] = {0, 0, 0, 0, 0, 0, 0, 0, -1};
 constexpr int PANEL_COLUMNS[] = {1, 1, 1, 1, 0, 0, 0, 0, -1};
-// Whether a stream is read, or written, for many steps at once, not in the loop.
+// Whether a stream is read or written for many steps at once, not only in the loop.
 constexpr int INPUT_OF_CHUNK[] = {1, -1};
 constexpr int OUTPUT_OF_CHUNK[] = {0, -1};
 // The state that goes out as it is read.
