@@ -210,6 +210,30 @@ def test_small_is_checked_too(fastest: Fastest, timed: list[str]) -> None:
     assert not timed
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_what_fails_for_other_numbers_too_is_wrong(
+    fastest: Fastest, timed: list[str], times: int
+) -> None:
+    right, ran = registry.BACKENDS[0], 0
+
+    def run(p: object, *rest: Any, **options: Any) -> Result:
+        nonlocal ran
+        found = right.run(p, *rest, **options)
+        if ran < times:
+            wrong_output(p, found)
+        ran += 1
+        return found
+
+    fastest(run=run)
+    rows = bench([cell("lstm")], [Size(5, 2, 3, 4)], peers=(), modes=[False])
+    if times == 1:
+        assert len(list(rows)) == 1
+    else:
+        with pytest.raises(ParityError, match="lstm"):
+            next(rows)
+        assert not timed
+
+
 @pytest.mark.usefixtures("timed")
 @pytest.mark.parametrize("input_gradient", [True, False])
 @pytest.mark.parametrize("name", ["lstm", "gru", "rnn", "peephole_lstm"])
