@@ -43,10 +43,13 @@ def test_a_backward_pass(name: str, cpp: SnapshotAssertion) -> None:
 
 
 @pytest.mark.parametrize("name", cell_names())
-def test_each_equation_stands_above_its_code_once(name: str) -> None:
+def test_each_equation_stands_above_its_code(name: str) -> None:
+    """Those that are computed in a step, that is: not once for all, nor handed on as they come."""
     p = cell(name).program
     text = emit(p)
     for q in p.equations:
+        if q.value not in p.stepped or not q.value.args:
+            continue
         assert len(re.findall(rf"^ *// {re.escape(q.name)} = ", text, re.M)) >= 1
 
 
