@@ -156,6 +156,19 @@ def test_diff_of_one_cell_that_is_like_none() -> None:
     )
 
 
+def test_diagram_says_where_it_wrote(tmp_path: Path) -> None:
+    assert cellwright("diagram", "np", folder=tmp_path) == "Diagram: lstm.svg\n"
+    drawn = (tmp_path / "lstm.svg").read_text("utf-8")
+    assert drawn.startswith("<svg ")
+    assert "data-changed" not in drawn
+    mine = tmp_path / "mine.cell"
+    mine.write_text("h' = relu(W x + R h)\n")
+    picture = tmp_path / "picture.svg"
+    said = cellwright("diagram", mine, "-o", picture, "--against", "rnn", folder=tmp_path)
+    assert said == f"Diagram: {picture}\n"
+    assert 'data-changed="h\'"' in picture.read_text("utf-8")
+
+
 def test_check_of_a_name_that_a_folder_has_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,6 +261,9 @@ def test_mistakes_are_told_without_a_stack_trace(tmp_path: Path) -> None:
     for words, message, code in (
         (("show", "peephole"), "Did you mean peephole_lstm?", 1),
         (("diff", "lstm", "absent.cell"), "absent.cell: cannot be read: No such file", 1),
+        (("diagram", "peephole"), "Did you mean peephole_lstm?", 1),
+        (("diagram", "lstm", "--against", "peephole"), "Did you mean peephole_lstm?", 1),
+        (("diagram", "lstm", "-o", tmp_path), "cannot be written: Is a directory", 1),
         (("check", tmp_path), "cannot be read: Is a directory", 1),
         (("check", binary), "is not UTF-8 text", 1),
         (("show", "lstm", "--hidden-size", "0"), "Must be >= 1", 2),

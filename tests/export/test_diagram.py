@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from itertools import combinations, pairwise
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -278,3 +279,15 @@ def test_what_an_author_writes_stays_text() -> None:
         "svg", "title", "desc", "style", "rect", "g", "path", "polygon", "circle", "text", "tspan",
     }  # fmt: skip
     assert not re.search(r"https?:(?!//www\.w3\.org/2000/svg)", diagram(drawn))
+
+
+def test_the_picture_of_the_readme_is_up_to_date() -> None:
+    """Made by: cellwright diagram peephole_lstm --against lstm -o docs/images/peephole_lstm.svg."""
+    file = Path(__file__).parents[2] / "docs" / "images" / "peephole_lstm.svg"
+    assert file.read_text("utf-8") == diagram(cell("peephole_lstm"), cell("lstm"))
+
+
+def test_equations_that_are_the_same_are_said_to_be() -> None:
+    drawn = diagram(cell("lstm"), cell("np"))
+    assert "The equations are those of lstm." in drawn
+    assert "data-changed" not in drawn

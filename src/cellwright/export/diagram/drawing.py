@@ -13,9 +13,10 @@ from cellwright.export.diagram.layout import Layout, lay_out
 from cellwright.export.diagram.measure import Box, box_of, extent_of, shown_names
 from cellwright.export.diagram.placement import place
 from cellwright.export.diagram.reading import graph_of
-from cellwright.export.diagram.routing import Net, route
+from cellwright.export.diagram.routing import route
 from cellwright.export.diagram.strokes import joints, strokes
 from cellwright.export.diagram.svg import document, drawn_line, drawn_node
+from cellwright.export.diagram.tracks import Net
 from cellwright.language import Cell
 from cellwright.language.difference import Row, difference
 

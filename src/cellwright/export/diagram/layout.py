@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cellwright.export.diagram.graph import Node
 from cellwright.export.diagram.measure import Extent
-from cellwright.export.diagram.routing import CENTRE, WIDE, Grid, Net, Point
+from cellwright.export.diagram.tracks import CENTRE, WIDE, Grid, Net, Point
 
 __all__ = ["Layout", "lay_out"]
 

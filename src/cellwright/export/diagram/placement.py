@@ -80,7 +80,12 @@ class _Rows:
         for nodes in columns.values():
             self.row.update({node: len(chains) + i for i, node in enumerate(nodes)})
         self.count = len(chains) + max(map(len, columns.values()), default=0) + SPARE
-        self.at = {(column[n], r): n for n, r in self.row.items()}
+        self.at: dict[Cell, Node] = {}
+        self.in_row = [0] * self.count
+        """The columns where a row has nodes, as bits."""
+        self.in_column = [0] * (max(column.values()) + 1)
+        for node in graph.nodes:
+            self._stand(node)
         self.lined = set(range(len(chains)))
         states = {n.label.removesuffix("'") for n in graph.nodes if n.kind is Kind.OUTPUT}
         self.weight = {
@@ -149,11 +154,22 @@ class _Rows:
 
     def _set(self, change: Mapping[Node, int]) -> None:
         for n in change:
-            self.at.pop((self.column[n], self.row[n]), None)
+            self._leave(self.column[n], self.row[n])
         self.row.update(change)
         for n in change:
-            self.at[self.column[n], self.row[n]] = n
+            self._stand(n)
         self.lined = {self.row[chain[0]] for chain in self.chains}
+
+    def _stand(self, node: Node) -> None:
+        c, r = self.column[node], self.row[node]
+        self.at[c, r] = node
+        self.in_row[r] |= 1 << c
+        self.in_column[c] |= 1 << r
+
+    def _leave(self, c: int, r: int) -> None:
+        self.at.pop((c, r), None)
+        self.in_row[r] &= ~(1 << c)
+        self.in_column[c] &= ~(1 << r)
 
     # --- what it costs --------------------------------------------------------------------------
 
@@ -168,13 +184,19 @@ class _Rows:
 
     def _edge(self, a: int, up: int, b: int, down: int) -> float:
         """The length of a line, and the best of three ways from one node to another."""
-        at, lined = self.at, self.lined
+        between = _bits(a + 1, b)
         if up == down:
-            return BLOCKED * sum((c, up) in at for c in range(a + 1, b))
+            return BLOCKED * (self.in_row[up] & between).bit_count()
         low, high = min(up, down), max(up, down)
-        crossed = CROSSING / 2 * sum(low < r < high for r in lined)
-        there = sum((c, down) in at or down in lined for c in range(a + 1, b))
-        here = sum((c, up) in at for c in range(a + 1, b))
-        below = here + ((b, up) in at) + sum((b, r) in at for r in range(low + 1, high))
+        crossed = CROSSING / 2 * sum(low < r < high for r in self.lined)
+        there = b - a - 1 if down in self.lined else (self.in_row[down] & between).bit_count()
+        here = (self.in_row[up] & between).bit_count()
+        below = (self.in_row[up] & _bits(a + 1, b + 1)).bit_count()
+        below += (self.in_column[b] & _bits(low + 1, high)).bit_count()
         bends = min(2 * BEND + BLOCKED * min(there, here), BEND + BLOCKED * below)
         return LENGTH * (high - low) + crossed + bends
+
+
+def _bits(first: int, end: int) -> int:
+    """Ones at `first` to `end`, less the last."""
+    return (1 << end) - (1 << first) if end > first else 0

@@ -46,9 +46,11 @@ class _Reader:
         self.made: dict[str, Node] = {}
         """Nodes by what they compute."""
         self.here, self.indent = "", 0
-        for leaf in (*self.program.inputs, *self.program.states):
-            node = self._node(Kind.INPUT, leaf.name, leaf.name)
-            self.values[leaf.name] = node
+        for leaf in self.program.inputs:
+            self.values[leaf.name] = self._node(Kind.INPUT, leaf.name, f"{leaf.name}: the input")
+        for leaf in self.program.states:
+            text = f"{leaf.name}: what the step before left"
+            self.values[leaf.name] = self._node(Kind.INPUT, leaf.name, text)
 
     # --- equations ------------------------------------------------------------------------------
 
@@ -96,7 +98,7 @@ class _Reader:
     def _new(self, e: Expression) -> Node:
         if not self._stepped(e):
             text = spelled_out(e)
-            return self._node(Kind.FUNCTION, text if len(text) <= LONGEST else "fixed", text, e)
+            return self._node(Kind.FUNCTION, _short(text, "fixed"), text, e)
         match e:
             case Call():
                 return self._call(e)
@@ -106,13 +108,21 @@ class _Reader:
         return self._product(summands[0]) if len(summands) == 1 else self._sum(e, summands)
 
     def _quotient(self, e: Binary) -> Node:
-        above = [self._build(e.left)] if self._stepped(e.left) else []
+        above = terms(e.left, self._stepped)
+        scaled = above[0] if len(above) == 1 and above[0].factors else None
+        source: Node | None = None
+        if scaled and not isinstance(scaled.factors[0], Apply):
+            source = self._factor(scaled)
+        elif self._stepped(e.left):
+            scaled, source = None, self._build(e.left)
         below = self._build(e.right)
-        label = "÷" if above else "1 ÷"
+        label = "÷" if source else "1 ÷"
         node = self._node(Kind.OPERATION, label, spelled_out(e), e, e.left, e.right)
-        for source in above:
+        if source and scaled:
+            self._term_line(source, node, scaled)
+        elif source:
             self._line(source, node, e.left, e.left)
-        self._line(below, node, e.right, e.right, aside=bool(above))
+        self._line(below, node, e.right, e.right, aside=source is not None)
         return node
 
     def _product(self, term: Term) -> Node:
@@ -142,11 +152,12 @@ class _Reader:
         if node.kind is Kind.INPUT or node.names or len(before) > LONGEST:
             text = spelled_out(term.whole, factor)
             kind = Kind.LAYER if any(map(self._is_learned, term.coefficients)) else Kind.FUNCTION
-            label = text if len(text) <= LONGEST else "scale"
+            label = _short(text, "scale")
             scaled = self._node(kind, label, spelled_out(term.whole), term.whole, factor)
             self._line(node, scaled, factor, factor)
             return scaled
-        node.label, node.text = before + node.label, spelled_out(term.whole)
+        node.label = _short(before, "") + node.label
+        node.text = spelled_out(term.whole)
         return node
 
     def _sum(self, e: Expression, summands: Sequence[Term]) -> Node:
@@ -186,7 +197,7 @@ class _Reader:
             label, kind = "1−", Kind.OPERATION
         else:
             kind = Kind.LAYER if self._is_learned(e) else Kind.FUNCTION
-            label = text if len(text) <= LONGEST else "a + b ·"
+            label = _short(text, "a + b ·")
         node = self._node(kind, label, spelled_out(e), e, term.whole)
         self._term_line(source, node, term)
         return node
@@ -200,7 +211,7 @@ class _Reader:
         sources = [self._build(a) for a in drawn]
         if len(drawn) == 1:
             text = spelled_out(e, drawn[0])
-            label = text if len(text) <= LONGEST else f"{label}(·)"
+            label = _short(text, f"{label}(·)")
         kind = Kind.OPERATION if len(drawn) > 1 else Kind.FUNCTION
         node = self._node(kind, label, spelled_out(e), e, *drawn)
         for source, argument in zip(sources, drawn, strict=True):
@@ -314,3 +325,8 @@ class _Reader:
 def _is_plain(e: Call) -> bool:
     """Whether a function has no learned weights of its own."""
     return e.function.name in FUNCTIONS
+
+
+def _short(text: str, otherwise: str) -> str:
+    """An expression as it is shown in a node, if it is short enough for that."""
+    return text.replace("-", "−").replace("*", "×") if len(text) <= LONGEST else otherwise

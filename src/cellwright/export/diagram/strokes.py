@@ -9,7 +9,7 @@ from math import sqrt
 from cellwright.export.diagram.graph import Line, Node
 from cellwright.export.diagram.layout import Layout
 from cellwright.export.diagram.measure import Box
-from cellwright.export.diagram.routing import Net, Point
+from cellwright.export.diagram.tracks import Net, Point
 
 __all__ = ["Stroke", "joints", "strokes"]
 

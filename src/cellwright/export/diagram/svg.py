@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from importlib.resources import files
 from xml.sax.saxutils import escape, quoteattr
 
 from cellwright.export.diagram.graph import Kind, Node
@@ -11,35 +13,6 @@ from cellwright.export.diagram.strokes import Place, Stroke
 
 __all__ = ["SMALL", "document", "drawn_line", "drawn_node", "drawn_text"]
 
-STYLE = """
-svg { --ink: #24292f; --paper: #ffffff; --layer: #fff3c4; --function: #dff3e4;
-  --operation: #ffe1e1; --edge: #dbeafe; --mark: #b3360b; color-scheme: light dark }
-@media (prefers-color-scheme: dark) {
-  svg { --ink: #d7dce2; --paper: #14181d; --layer: #453a12; --function: #163a26;
-    --operation: #4a2229; --edge: #1c3350; --mark: #ff9a5a }
-}
-.paper { fill: var(--paper) }
-text { font-family: "DejaVu Sans", Verdana, "Segoe UI", Helvetica, Arial, sans-serif;
-  fill: var(--ink); text-anchor: middle }
-.name { font-style: italic }
-.beside { text-anchor: start }
-.foot { text-anchor: start }
-.shape { stroke: var(--ink); stroke-width: 1.3 }
-.layer .shape { fill: var(--layer) }
-.function .shape { fill: var(--function) }
-.operation .shape { fill: var(--operation) }
-.input .shape, .output .shape { fill: var(--edge) }
-.bundle .shape { fill: var(--ink) }
-.line { fill: none; stroke: var(--ink); stroke-width: 1.5; stroke-linejoin: round }
-.halo { fill: none; stroke: var(--paper); stroke-width: 6 }
-.dotted { stroke-dasharray: 2 3 }
-.joint, .head { fill: var(--ink); stroke: none }
-.changed .shape { stroke: var(--mark); stroke-width: 3.6 }
-.changed text { fill: var(--mark) }
-.changed .line { stroke: var(--mark); stroke-width: 3.2 }
-.changed .head { fill: var(--mark) }
-.changed .dotted { stroke-dasharray: 3.2 3.2 }
-""".strip()
 CORNER = 6.0
 """How round a bend is."""
 SMALL = 11.0
@@ -48,16 +21,17 @@ SMALL = 11.0
 
 def document(width: float, height: float, title: str, about: str, parts: Iterable[str]) -> str:
     """The whole file."""
+    style = files("cellwright.export.diagram").joinpath("picture.css").read_text("utf-8")
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="title about" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="cell-diagram" role="img" '
         f'viewBox="0 0 {_n(width)} {_n(height)}" width="{_n(width)}" height="{_n(height)}">'
     )
     return "\n".join(
         (
             head,
-            f'<title id="title">{escape(title)}</title>',
-            f'<desc id="about">{escape(about)}</desc>',
-            f"<style>\n{STYLE}\n</style>",
+            f"<title>{escape(title)}</title>",
+            f"<desc>{escape(about)}</desc>",
+            f"<style>\n{style}</style>",
             f'<rect class="paper" width="{_n(width)}" height="{_n(height)}"/>',
             *parts,
             "</svg>\n",
@@ -71,12 +45,13 @@ def _n(x: float) -> str:
 
 def _spelled(text: str) -> str:
     """A name with its index lowered and a proper prime."""
-    parts = text.replace("'", "′").split("_", 1)
-    if len(parts) == 1 or not parts[1]:
-        return escape(text.replace("'", "′"))
-    index, prime, rest = parts[1].partition("′")
-    lowered = f'<tspan dy="3.5" font-size="75%">{escape(index)}</tspan>'
-    return f'{escape(parts[0])}{lowered}<tspan dy="-3.5">{prime}{escape(rest)}</tspan>'
+    text = text.replace("'", "′")
+    match = re.match(r"([^_]+)_(\w+)(.*)", text.replace("ᵀ", "⊤"))
+    if not match:
+        return escape(text)
+    name, index, rest = (escape(part.replace("⊤", "ᵀ")) for part in match.groups())
+    lowered = f'<tspan dy="3.5" font-size="75%">{index}</tspan>'
+    return f'{name}{lowered}<tspan dy="-3.5">{rest}</tspan>' if rest else f"{name}{lowered}"
 
 
 def _texts(names: str) -> str:
@@ -109,11 +84,8 @@ def drawn_node(node: Node, at: Place, box: Box, name: str, tip: str, shown: bool
 
 
 def _label(node: Node) -> str:
-    if node.kind in (Kind.INPUT, Kind.OUTPUT):
-        return _spelled(node.label)
-    return (
-        _spelled(node.label) if "_" in node.label and " " not in node.label else escape(node.label)
-    )
+    """What stands in a node, each name in it with its index lowered."""
+    return " ".join(_spelled(word) for word in node.label.split(" "))
 
 
 def _rectangle(x: float, y: float, box: Box, inset: float) -> str:
