@@ -47,7 +47,9 @@ def _row(*entries: str) -> str:
 def _time(part: str, size: str) -> str:
     """Both medians, and how many times as long the peer takes."""
     measured = _measured(part, "amd-epyc")
-    found = re.search(rf"^\| {size} \| 1 \| ([\d.]+) .* \| ([\d.]+) \((.+)\) \|$", measured, re.M)
+    found = re.search(
+        rf"^\| {size} \| 1 \| ([\d.]+) .* \| ([\d.]+) \(([\d.]+x)\) \|$", measured, re.M
+    )
     assert found, (part, size)
     return "{} / {} ms ({})".format(*found.groups())
 

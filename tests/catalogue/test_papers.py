@@ -1,5 +1,5 @@
 """Every cell against equations that were written down twice: in its file, and in numpy from its
-paper by someone who had not seen the file (`tests/papers`)."""
+paper by someone who knew its names and not its equations (`tests/papers`)."""
 
 from __future__ import annotations
 
@@ -39,6 +39,8 @@ STEPS = {**_steps(families), **_steps(dynamical)}
 def test_every_cell_is_held_by_something() -> None:
     elsewhere = {name for names in ELSEWHERE.values() for name in names}
     assert elsewhere | STEPS.keys() == set(cell_names())
+    assert not elsewhere & STEPS.keys()
+    assert not _steps(families).keys() & _steps(dynamical).keys()
 
 
 @pytest.mark.parametrize("name", sorted(STEPS))

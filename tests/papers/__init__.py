@@ -1,1 +1,1 @@
-"""One step of each cell in numpy, written from its paper by someone who had not seen the cell."""
+"""One step of each cell in numpy, from its paper, by someone who knew the cell's names only."""

@@ -13,6 +13,7 @@ from cellwright.study.environment import cores, processor
 __all__ = ["header", "line", "machine", "markdown", "means"]
 
 ASKED = ("CXX", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")
+"""What can hold a compiler and torch's libraries to an older kind of processor."""
 
 
 def machine() -> str:

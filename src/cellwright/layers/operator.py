@@ -158,6 +158,8 @@ def _gradients(
     streams: Sequence[Tensor | None]
     if _is_plain([*grads, *given.inputs]):
         streams, states, stacks = backward(plan, given, saved, grads, wants_streams, plain)
+    elif not plain:  # saved in a form of the backend's, which nobody can look into
+        return _by_reference(plan, given, grads)
     else:
         found = _run_backward(
             *plan, wants_streams, *map(list, given[:3]), *given[3:], saved.tensors, list(grads)
@@ -197,8 +199,8 @@ def _by_reference(plan: Plan, given: Given, grads: Sequence[Tensor]) -> list[Ten
 def _reference(plan: Plan, given: Given) -> reference.Result:
     if plan.backend != "reference":
         tell(
-            "cellwright runs slowly, on reference, under torch.func, in forward mode, and where "
-            "gradients are to be differentiated again"
+            "cellwright runs slowly, on reference, under torch.func, in forward mode, where "
+            "gradients are to be differentiated again, and where a mode sees a backward pass alone"
         )
     return reference.run(
         passes(plan.program).program,

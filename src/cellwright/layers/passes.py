@@ -198,7 +198,7 @@ def forward(
     if not save:
         found = _run(plan, known.program, given, given.inputs, given.states, parameters)
         return found.outputs, found.states, Kept([])
-    if _is_cut(plan, given, plain):
+    if plan.memory == "small":
         return _forward_in_segments(plan, known, given, parameters)
     wants_streams = any(x.requires_grad for x in given.inputs)
     return _forward(plan, known, given, given.states, parameters, wants_streams, plain)
@@ -218,7 +218,8 @@ def backward(
     """
     known = passes(plan.program)
     parameters = _detached(plan, given.stacks)
-    run = _backward_in_segments if _is_cut(plan, given, plain) else _backward
+    small = plan.memory == "small"
+    run = _backward_in_segments if small else _backward
     found = run(plan, known, given, parameters, saved, grads, wants_streams, plain)
     return found.outputs, found.states, _stacked(plan, found.sums)
 
@@ -323,13 +324,8 @@ def segments(steps: int, batch: int) -> tuple[int, int]:
     """How many segments `memory="small"` cuts sequences in, and how many steps each has: a
     sixteenth of them, but enough for a call to be worth its while."""
     enough = 1 + 511 // torch.sym_max(1, batch)  # type: ignore[no-untyped-call]
-    each: int = torch.sym_max(torch.sym_max(8, enough), steps // 16)  # type: ignore[no-untyped-call]
+    each: int = torch.sym_max(torch.sym_max(8, enough), (steps + 15) // 16)  # type: ignore[no-untyped-call]
     return (steps + each - 1) // each, each
-
-
-def _is_cut(plan: Plan, given: Given, plain: bool) -> bool:
-    """Whether a run goes by segments; one that a trace has seen does, however many there are."""
-    return plan.memory == "small" and (plain or segments(*given.inputs[0].shape[:2])[0] > 1)
 
 
 def _segment(given: Given, start: int, each: int) -> Given:

@@ -105,7 +105,7 @@ struct Factor {
 
 // A sum of products for the rows of a part, made where it is kept. Rows that fit in a cache see all
 // blocks of a matrix before the next ones do, and where all terms together do not fit, each term.
-// `Own`, where the memory is the engine's, with room for whole blocks.
+// `Own`, where it is sure to have room for whole blocks, as what goes out to a caller has not.
 template <bool Own, int COUNT>
 static void make(const Part& p, int size, const Stream& to, const Factor (&factors)[COUNT]) {
     long columns = 0, widest = 0;

@@ -18,6 +18,7 @@ constexpr REAL LN2_HIGH = 6.93147180369123816490e-01, LN2_LOW = 1.90821492927058
 #else
 constexpr int MANTISSA = 23;
 constexpr INTEGER ONE = 0x3f800000;
+// 1 + exp(NORMAL) and its inverse are normal numbers, as `quotient` wants them.
 constexpr REAL MAGIC = 12582912.0f, LOWEST = -104, HIGHEST = 89, NORMAL = 87, FLAT = 20;
 constexpr REAL LN2_HIGH = 0.693359375f, LN2_LOW = -2.12194440e-4f;
 #define EACH(name, v) for (long l = 0; l < LANES; l++) v[l] = __builtin_##name##f(v[l])

@@ -29,7 +29,8 @@ INLINE void add_product(V (&sum)[M][W], const REAL* a, const REAL* b) {
 // M rows of a result, from row `first` of `terms` on: the sum of a @ panel, or where `Transposed` of
 // a^T @ panel, the units of `a` being the rows of the result. Where `Add`, on top of what is there.
 // K columns at a time have sums of their own: few rows alone would wait for one another. `Far`, for a
-// panel that comes from afar and is soon done with, asks for it a page ahead. W vectors are a row.
+// panel that comes from afar and is soon done with, asks for it a page ahead. A row has W vectors: two,
+// or one in a block that is half empty.
 template <int M, int K, bool Transposed, bool Far, int W>
 static void tile(REAL* to, long stride, const Term* terms, int count, long first, bool add) {
     constexpr int MOST = M < 4 ? 8 : 4, AT_ONCE = BLOCK < MOST ? BLOCK : MOST;
@@ -94,8 +95,9 @@ template <bool Transposed, bool Far, int W> struct Tiles {
     };
 };
 
-// The first units of a row, `edge` of them in its last vector.
-static void put_part(REAL* to, const REAL* from, long wide, I edge, bool add) {
+// The first units of a row, put there or added to what is there.
+static void put_part(REAL* to, const REAL* from, long wide, bool add) {
+    const I edge = lanes(wide % LANES);
     for (; wide >= LANES; wide -= LANES, to += LANES, from += LANES)
         store(to, load(from) + (add ? load(to) : V{}));
     if (wide) write<false>(to, load(from) + (add ? read<false>(to, edge) : V{}), edge);
@@ -108,7 +110,6 @@ static void products(Result to, long n, const Term* terms, int count, bool add) 
     Tile* const* const of_height = to.wide <= LANES ? Tiles<Transposed, false, 1>::of_height
                                    : far            ? Tiles<Transposed, !Transposed, 2>::of_height
                                                     : Tiles<Transposed, false, 2>::of_height;
-    const I edge = lanes(to.wide % LANES);
     for (long left = (n + TILE - 1) / TILE, row = 0; left > 0; left--) {
         const long height = (n - row + left - 1) / left;  // tiles of nearly the same height
         Tile* const tile = of_height[height];
@@ -118,7 +119,7 @@ static void products(Result to, long n, const Term* terms, int count, bool add) 
         } else {
             tile(whole, BLOCK, terms, count, row, false);
             for (long i = 0; i < height; i++)
-                put_part(at + i * to.stride, whole + i * BLOCK, to.wide, edge, add);
+                put_part(at + i * to.stride, whole + i * BLOCK, to.wide, add);
         }
         row += height;
     }

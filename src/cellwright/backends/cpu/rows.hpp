@@ -23,7 +23,7 @@ struct Given {
     bool add;                                   // sums are added to what is there
     const int64_t* lengths;                     // by sequence; null where all are `steps` long
     const uint8_t* resets;                      // (steps, batch), or null
-    void* kept;                                 // what streams out share that are kept
+    void* kept;                                 // the memory of all streams out that are kept
     long kept_bytes;
     long size[SIZES + 1];
     Steps in[INPUTS + 1], out[OUTPUTS + 1];

@@ -47,6 +47,8 @@ INLINE I lanes(long left) {
     return mask;
 }
 
+// What is masked is hidden from AddressSanitizer, which sees the loops that stand in below.
+#ifndef __SANITIZE_ADDRESS__
 #if WIDTH == 32 && defined(DOUBLE)
 typedef double Wide __attribute__((vector_size(32)));
 typedef long long Mask __attribute__((vector_size(32)));
@@ -76,6 +78,7 @@ typedef int Mask __attribute__((vector_size(64)));
 #define MASKED_STORE(p, m, v) __builtin_ia32_storeups512_mask((float*)(p), (Wide)(v), BITS(m))
 // 1 / v, to 14 bits.
 #define NEARLY_INVERSE(v) (V) __builtin_ia32_rcp14ps512_mask((Wide)(v), Wide{}, -1)
+#endif
 #endif
 
 // A vector at the edge of a tensor, whose row may end within it; zero beyond the end.
