@@ -34,32 +34,35 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def script(file: Path, text: str) -> Path:
     """A program, which writes a line to a log when it is called."""
-    file.write_text(f'#!/bin/sh\necho called >> "{file}.log"\n{text}\n')
+    file.write_text(f'#!/bin/sh\necho "$*" >> "{file}.log"\n{text}\n')
     file.chmod(0o755)
     return file
 
 
-def calls(program: Path) -> int:
+def calls(program: Path, about: str = "") -> int:
+    """How often it was called, with some argument."""
     log = Path(f"{program}.log")
-    return len(log.read_text().splitlines()) if log.exists() else 0
+    return sum(about in line for line in log.read_text().splitlines()) if log.exists() else 0
 
 
 # --- the cache ----------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def raced(quick: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Trial]]:
-    """A cache that 16 processes found empty at once, and what they found."""
-    cache = tmp_path_factory.mktemp("cache")
-    return cache, trials(16, "cpu", {"CELLWRIGHT_CACHE": cache, "CXX": quick})
+def raced(quick: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Trial], int]:
+    """A cache that 16 processes found empty at once, what they found, how much they compiled."""
+    cache, before = tmp_path_factory.mktemp("cache"), calls(quick, "-shared")
+    found = trials(16, "cpu", {"CELLWRIGHT_CACHE": cache, "CXX": quick})
+    return cache, found, calls(quick, "-shared") - before
 
 
-def test_processes_that_race_for_an_empty_cache(raced: tuple[Path, list[Trial]]) -> None:
-    cache, found = raced
+def test_processes_that_race_for_an_empty_cache(raced: tuple[Path, list[Trial], int]) -> None:
+    cache, found, compiled = raced
+    assert compiled == 3  # one does, and the others wait: forward, backward, matrices
     assert [t.warnings for t in found] == [[]] * 16
     assert max(t.error for t in found) <= RIGHT
     libraries = list(cache.iterdir())
-    assert len(libraries) == 3  # forward, backward, matrices
+    assert len(libraries) == 3
     assert all(map(is_whole, libraries))
 
 
@@ -74,7 +77,7 @@ def flipped(content: bytes) -> bytes:
 @pytest.mark.parametrize("damage", [cut, flipped, lambda content: b""], ids=["cut", "bit", "empty"])
 def test_damaged_files_are_made_again(
     damage: Callable[[bytes], bytes],
-    raced: tuple[Path, list[Trial]],
+    raced: tuple[Path, list[Trial], int],
     quick: Path,
     tmp_path: Path,
 ) -> None:
@@ -156,7 +159,7 @@ def public() -> Iterator[Path]:
 
 
 def test_a_cache_that_others_may_write_to(
-    raced: tuple[Path, list[Trial]], quick: Path, tmp_path: Path
+    raced: tuple[Path, list[Trial], int], quick: Path, tmp_path: Path
 ) -> None:
     cache = tmp_path / "cache"
     shutil.copytree(raced[0], cache)

@@ -21,7 +21,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
 
-from cellwright.backends.cpu.cache import folder, is_whole, seal, writable
+from cellwright.backends.cpu.cache import alone, folder, is_whole, seal, writable
 from cellwright.backends.cpu.targets import Target, processor, usable
 from cellwright.errors import CellwrightError
 
@@ -141,8 +141,9 @@ def _native(source: str, double: bool) -> ctypes.CDLL:
             f"there is no folder to keep the compiled cell in ({e.strerror or e}): set "
             "CELLWRIGHT_CACHE to one that can be written"
         ) from None
-    if not is_whole(file):
-        _compile(source, [command[0], *flags], file)
+    with alone(file):
+        if not is_whole(file):
+            _compile(source, [command[0], *flags], file)
     return _opened(file)
 
 

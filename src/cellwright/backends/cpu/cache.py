@@ -13,10 +13,17 @@ import shutil
 import stat
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
 
-__all__ = ["folder", "is_whole", "seal", "writable"]
+try:
+    import fcntl
+except ImportError:  # Windows: processes do not wait for each other
+    fcntl = None  # type: ignore[assignment, unused-ignore]
+
+__all__ = ["alone", "folder", "is_whole", "seal", "writable"]
 
 DIGEST = hashlib.sha256().digest_size
 
@@ -92,6 +99,22 @@ def _remove(own: Path, owner: int) -> None:
 
 
 # --- files --------------------------------------------------------------------------------------
+
+
+@contextmanager
+def alone(file: Path) -> Iterator[None]:
+    """Other processes that are about to make the same file wait, to find it made; where a file
+    system has no locks, they do not."""
+    lock = file.with_suffix(".lock")
+    with ExitStack() as stack:
+        try:
+            held = stack.enter_context(lock.open("w"))
+            stack.callback(lock.unlink, missing_ok=True)  # who waits for it has it open
+            if fcntl:
+                fcntl.flock(held, fcntl.LOCK_EX)
+        except OSError:
+            pass
+        yield
 
 
 def is_whole(file: Path) -> bool:
