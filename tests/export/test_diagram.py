@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import cache
 from itertools import combinations, pairwise
 from pathlib import Path
+from typing import TypeAlias
 from xml.etree import ElementTree
 
 import pytest
@@ -16,7 +17,7 @@ import pytest
 from cellwright.export.diagram import diagram
 from cellwright.export.diagram.drawing import Picture, picture, written
 from cellwright.export.diagram.graph import Kind, Node
-from cellwright.export.diagram.measure import width
+from cellwright.export.diagram.measure import NAME, width
 from cellwright.export.diagram.strokes import Place, Stroke, joints, strokes
 from cellwright.language import Cell, cell, cell_names, parse
 from cellwright.language.difference import difference
@@ -24,15 +25,18 @@ from cellwright.language.difference import difference
 SVG = "{http://www.w3.org/2000/svg}"
 UNUSUAL = {
     "one_value": "h' = h + x",
+    "many_in_one": "h' = a + b + c + d + e + f + g + x\n"
+    + "".join(f"{name}' = σ(p_{name} * h + x)\n" for name in "abcdefg"),
     "everything": """
 const dt = 0.1
 scalar alpha = 0.5
 s  = σ(k)
 u  = W x
+w_u = u
 p  = -softplus(-(W_p x + R_p h + R_p^T h))
 q  = max(0, min(1, 0.2 * (W_q x + R_q h + V_q c + U_q m + w * n) + 0.5))
 r  = 1 + tanh(a * h)
-y  = norm(u * u) / (p + q)
+y  = norm(u * w_u) / (p + q)
 z  = (mean(u) - mean(q)) * V W_z x
 m' = max(m + p, u) - sum(y)
 n' = where(m', n, x)
@@ -57,7 +61,15 @@ def _tree(drawn: Cell) -> ElementTree.Element:
     return ElementTree.fromstring(written(_picture(drawn)))
 
 
-def _rectangle(p: Picture, node: Node) -> tuple[float, float, float, float]:
+Rectangle: TypeAlias = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
+
+
+def _apart(a: Rectangle, b: Rectangle) -> bool:
+    return a[2] < b[0] or b[2] < a[0] or a[3] < b[1] or b[3] < a[1]
+
+
+def _rectangle(p: Picture, node: Node) -> Rectangle:
     (x, y), box = p.layout.centres[node], p.boxes[node]
     return x - box.width / 2, y - box.height / 2, x + box.width / 2, y + box.height / 2
 
@@ -118,8 +130,28 @@ def test_every_equation_is_in_a_tooltip(drawn: Cell) -> None:
 def test_no_two_nodes_overlap(drawn: Cell) -> None:
     p = _picture(drawn)
     boxes = [_rectangle(p, node) for node in p.graph.nodes]
-    for a, b in combinations(boxes, 2):
-        assert a[2] < b[0] or b[2] < a[0] or a[3] < b[1] or b[3] < a[1]
+    assert all(_apart(a, b) for a, b in combinations(boxes, 2))
+
+
+@every_cell
+def test_nothing_stands_or_runs_where_a_name_is_beside_a_node(drawn: Cell) -> None:
+    p = _picture(drawn)
+    for node in p.graph.nodes:
+        if node.kind is Kind.OPERATION and p.names[node]:
+            (x, y), box = p.layout.centres[node], p.boxes[node]
+            name = (
+                x + box.width / 2,
+                y - 20,
+                x + box.width / 2 - 2 + width(p.names[node], NAME),
+                y - 3,
+            )
+            others = [_rectangle(p, other) for other in p.graph.nodes if other is not node]
+            others += [
+                (min(a[0], b[0]), min(a[1], b[1]), max(a[0], b[0]), max(a[1], b[1]))
+                for _, stroke in _strokes(p)
+                for a, b in pairwise(stroke.points)
+            ]
+            assert all(_apart(name, other) for other in others)
 
 
 @every_cell
@@ -233,6 +265,11 @@ def test_gates_are_valves_on_the_line_of_the_memory() -> None:
     assert _on_the_line("peephole_lstm") == expected
     assert _on_the_line("coupled_lstm") == ["c", "× σ(f)", "+ ×(1−(σ(f)), tanh(z))", "c'"]
     assert _on_the_line("gru") == ["h", "× σ(z)", "+ ×(1−(σ(z)), tanh(n))", "h'"]
+
+
+def test_the_line_with_most_valves_is_on_top() -> None:
+    drawn = parse("m' = relu(m) + x\nc' = σ(R m') * c + x * m'\nh' = c'")
+    assert [node.label for node in picture(drawn).chains[0]] == ["c", "×", "+", "c'"]
 
 
 def test_peepholes_are_dotted() -> None:

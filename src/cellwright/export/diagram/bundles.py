@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cellwright.export.diagram.graph import Graph, Kind, Line, Node
 
 __all__ = ["bundle"]
@@ -10,7 +12,7 @@ FEWEST = 2
 """Layers that read the same values, or as many more values than this that one of them reads."""
 
 MOST = 5
-"""Lines into one bar."""
+"""Lines into one bar, and into any other node: it has no room for many more."""
 
 
 def bundle(graph: Graph) -> None:
@@ -35,6 +37,9 @@ def bundle(graph: Graph) -> None:
     for node, wanted in reads.items():
         if wanted in bars:
             _redirect(graph, node, bars[wanted], wanted)
+    for node in [n for n in graph.nodes if n.kind is not Kind.BUNDLE]:
+        while len(lines := graph.into(node)) > MOST:
+            _gather(graph, node, lines[-MOST:])
 
 
 def _rank(graph: Graph, wanted: frozenset[Node]) -> tuple[int, list[int]]:
@@ -56,6 +61,17 @@ def _bar(graph: Graph, wanted: frozenset[Node], bars: dict[frozenset[Node], Node
     graph.nodes.insert(max(map(graph.nodes.index, sources)) + 1, node)
     graph.lines += [Line(source, node) for source in sources]
     return node
+
+
+def _gather(graph: Graph, node: Node, lines: Sequence[Line]) -> None:
+    """Lead some of a node's lines into a bar before it."""
+    bar = Node(Kind.BUNDLE, "", text="part of what goes in there")
+    graph.nodes.insert(graph.nodes.index(node), bar)
+    weights = {line.weight for line in lines}
+    graph.lines.append(Line(bar, node, weights.pop() if len(weights) == 1 else ""))
+    for line in lines:
+        graph.lines.append(Line(line.source, bar, changed=line.changed))
+        graph.lines.remove(line)
 
 
 def _redirect(graph: Graph, node: Node, bar: Node, wanted: frozenset[Node]) -> None:

@@ -22,7 +22,8 @@ BEND, BLOCKED, CROSSING, LENGTH, LOW = 1.0, 6.0, 2.0, 1.0, 0.02
 climbs, and, to decide between equals, a node far down; but the input comes from below."""
 SPARE = 1
 """Rows beyond those that the fullest column needs."""
-ROUNDS = 40
+EFFORT = 4_000_000
+"""Lines looked at, until what is found is good enough: some seconds, for a very large cell."""
 
 
 def place(graph: Graph, chains: Sequence[Sequence[Node]]) -> dict[Node, Cell]:
@@ -95,12 +96,13 @@ class _Rows:
         self.spans = [(column[e.source], column[e.target]) for e in graph.lines]
         self.crossings = Crossings(graph.lines, column)
         self.cost = self._total()
+        self.effort = EFFORT // 2
 
     # --- moves ----------------------------------------------------------------------------------
 
     def improve(self) -> None:
         """Move nodes while that helps."""
-        for _ in range(ROUNDS):
+        while self.effort > 0:
             before = self.cost
             for node in self.free:
                 self._try_rows(node)
@@ -142,6 +144,9 @@ class _Rows:
 
     def _try(self, change: Mapping[Node, int]) -> None:
         """Keep a change if it makes the picture better."""
+        if self.effort <= 0:
+            return
+        self.effort -= len(self.spans)
         before = {n: self.row[n] for n in change}
         self._set(change)
         cost = self._total()

@@ -25,19 +25,22 @@ ROUND = 2.5
 ROUNDS = 2
 FEWEST = 3
 """Tracks between nodes, where there are few lines."""
+MORE = 40
+"""Tracks beyond those that are tried."""
 
 
 def route(
     graph: Graph, cells: Mapping[Node, Cell], chains: Sequence[Sequence[Node]]
 ) -> tuple[Grid, list[Net]]:
     """Lead every line; where one does not fit, with more tracks."""
-    spare = FEWEST + len(graph.lines) // 40
-    while True:
+    first = FEWEST + len(graph.lines) // 40
+    for spare in range(first, first + MORE, 2):
         grid = Grid(cells, spare)
         try:
             return grid, _Router(graph, grid, chains).run()
         except NoWayError:
-            spare += 2
+            continue
+    raise AssertionError(f"no way for a line of {len(graph.lines)}")
 
 
 class _Router:
