@@ -11,7 +11,7 @@ __all__ = ["bundle"]
 FEWEST = 2
 """Layers that read the same values, or as many more values than this that one of them reads."""
 
-MOST = 5
+MOST = 4
 """Lines into one bar, and into any other node: it has no room for many more."""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
+from cellwright.errors import CellwrightError
 from cellwright.export.diagram.graph import Graph, Kind, Line, Node
 from cellwright.export.diagram.placement import Cell
 from cellwright.export.diagram.search import SIDES, Field, NoWayError
@@ -17,34 +18,47 @@ from cellwright.export.diagram.tracks import EAST, SOUTH, Grid, Net, Point
 
 __all__ = ["route"]
 
-BRANCH, ASIDE, NOT_ITS_SIDE, OFF_CENTRE = 1.2, 4.0, 2.5, 0.8
-"""What a way costs, beside what it is made of: a branch; going in where the other operand of a
-difference or quotient belongs; into a layer where other lines belong; beside the middle."""
+BRANCH, AT_BEND, ASIDE, NOT_ITS_SIDE, OFF_CENTRE = 1.2, 0.9, 4.0, 2.5, 0.8
+"""What a way costs, beside what it is made of: a branch, one at a bend; going in where the other
+operand of a difference or quotient belongs; into a layer where other lines belong; beside the
+middle."""
 ROUND = 2.5
 """What the last is in a round node."""
 ROUNDS = 2
-FEWEST = 3
+FEWEST = 5
 """Tracks between nodes, where there are few lines."""
-MORE = 40
-"""Tracks beyond those that are tried."""
+ATTEMPTS = 60
 
 
 def route(
     graph: Graph, cells: Mapping[Node, Cell], chains: Sequence[Sequence[Node]]
 ) -> tuple[Grid, list[Net]]:
-    """Lead every line; where one does not fit, with more tracks."""
-    first = FEWEST + len(graph.lines) // 40
-    for spare in range(first, first + MORE, 2):
-        grid = Grid(cells, spare)
+    """Lead every line; where one does not fit, its value comes first the next time.
+
+    Raises CellwrightError for a cell that is far too large for a picture.
+    """
+    first: list[Node] = []
+    spare = FEWEST + len(graph.lines) // 40
+    for attempt in range(ATTEMPTS):
+        grid = Grid(cells, spare + 2 * (attempt // 4))
         try:
-            return grid, _Router(graph, grid, chains).run()
-        except NoWayError:
-            continue
-    raise AssertionError(f"no way for a line of {len(graph.lines)}")
+            return grid, _Router(graph, grid, chains, first).run()
+        except NoWayError as e:
+            first.insert(0, e.net.source)
+    raise CellwrightError(
+        f"a picture has no room for {len(graph.lines)} lines between {len(graph.nodes)} values: "
+        "draw a cell with fewer equations"
+    )
 
 
 class _Router:
-    def __init__(self, graph: Graph, grid: Grid, chains: Sequence[Sequence[Node]]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        grid: Grid,
+        chains: Sequence[Sequence[Node]],
+        first: Sequence[Node],
+    ) -> None:
         self.grid, self.graph = grid, graph
         self.field = Field(grid)
         self.used: set[tuple[Point, Point]] = set()
@@ -64,6 +78,7 @@ class _Router:
         self.order = sorted(
             self.nets,
             key=lambda n: (
+                n.source not in first,
                 (n.source, n.lines[0].target) not in on_chain,
                 sum(map(self._length, n.lines)),
             ),
@@ -122,9 +137,11 @@ class _Router:
         taken = {(a, b) for b, a in net.parent.items()} | {*net.parent.items()}
         for p in net.points:
             if self.field.is_free(p, net):
-                for side in SIDES:
-                    if (p, (p[0] + side[0], p[1] + side[1])) not in taken:
-                        yield p, side, BRANCH
+                open_ = [side for side in SIDES
+                         if (p, (p[0] + side[0], p[1] + side[1])) not in taken]  # fmt: skip
+                straight = len(open_) == 2 and open_[0][0] == -open_[1][0]
+                for side in open_:
+                    yield p, side, BRANCH if straight else AT_BEND
 
     def _goals(self, line: Line) -> dict[tuple[Point, Point], float]:
         straight = (line.source, line.target) in self.on_chain

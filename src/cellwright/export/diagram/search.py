@@ -20,7 +20,11 @@ FAR = 1e9
 
 
 class NoWayError(Exception):
-    """A line does not fit."""
+    """A line of a value does not fit."""
+
+    def __init__(self, net: Net) -> None:
+        super().__init__(net.source.label)
+        self.net = net
 
 
 class Field:
@@ -48,9 +52,15 @@ class Field:
         for y in range(down):
             for x in beyond:
                 self.closed[y * self.across + x] = 1
+        self.straight = bytearray(count)
+        """Right before a node no line bends, so that the way in and out stays free for others."""
         for node in grid.cells:
             for p in grid.points(node):
                 self.closed[self.number(p)] = 1
+            for p, side, _ in grid.ports(node):
+                self.straight[self.number((p[0] - side[0], p[1] - side[1]))] = 1
+            x, y = grid.exit(node)
+            self.straight[self.number((x + 1, y))] = 1
 
     def number(self, p: Point) -> int:
         """The number of a point."""
@@ -59,7 +69,7 @@ class Field:
     def is_free(self, p: Point, net: Net) -> bool:
         """Whether a value may bend or branch at a point."""
         at = self.number(p)
-        return not self.closed[at] and all(
+        return not (self.closed[at] or self.straight[at]) and all(
             table[at] is None or table[at] is net for table in (self.horizontal, self.vertical)
         )
 
@@ -122,13 +132,13 @@ class Field:
             crossed = over[q] is not None and over[q] is not net
             cost += CROSSING * crossed
             left = far_x[q % across] + far_y[q // across]
-            for turn in (d,) if crossed else (d, *TURNS[d]):
+            for turn in (d,) if crossed or self.straight[q] else (d, *TURNS[d]):
                 after = q * 4 + turn
                 whole = cost if turn == d else cost + BEND
                 if whole < best.get(after, FAR):
                     best[after], came[after] = whole, state
                     heapq.heappush(waiting, (whole + left, after))
-        raise NoWayError
+        raise NoWayError(net)
 
     def _back(self, state: int, came: Mapping[int, int]) -> tuple[list[Point], Point]:
         side = SIDES[state & 3]
