@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import product
 
 import pytest
 from hypothesis import given
@@ -128,14 +127,16 @@ def test_marks_are_not_scattered() -> None:
     }
 
 
-@pytest.mark.parametrize("pair", list(product(cell_names(), repeat=2)), ids="-".join)
-def test_every_pair_of_the_catalogue(pair: tuple[str, str]) -> None:
-    a, b = map(cell, pair)
-    rows = difference(a, b)
-    complete(rows, a, b)
-    if a is b:
-        assert not any(row.changed for row in rows)
-    assert sum(row.changed for row in difference(b, a)) == sum(row.changed for row in rows)
+@pytest.mark.parametrize("name", cell_names())
+def test_every_pair_of_the_catalogue(name: str) -> None:
+    a = cell(name)
+    for b in map(cell, cell_names()):
+        rows = difference(a, b)
+        complete(rows, a, b)
+        assert any(row.changed for row in rows) == (a is not b)
+        if b.name == a.like:
+            back = difference(b, a)
+            assert sum(row.changed for row in back) == sum(row.changed for row in rows)
 
 
 WORDS = st.sampled_from([*"WxRhbcp*+-1()", "tanh(", "W_i", "b_i", "c'"])

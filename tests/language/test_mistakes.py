@@ -154,8 +154,8 @@ MISTAKES = {
     "an equation whose name is misspelt elsewhere": Mistake("f = σ(W x)\nh' = ff * h", 1, "f", "f is set, but neither", "No equation sets ff, which makes it a learned vector: did you mean f there?"),
     # headers and declarations
     "a second title": Mistake("title: one\ntitle: two\nh' = W x", 2, "title", "a second title:", "only note: may be repeated"),
-    "like an unknown cell": Mistake("like: lstn\nh' = W x", 1, "like: lstn", "like: names no cell of the catalogue, got lstn", "Did you mean lstm? Name one of cifg"),
-    "like nothing": Mistake("like:\nh' = W x", 1, "like:", "like: names no cell of the catalogue, got nothing", "Name one of cifg"),
+    "like an unknown cell": Mistake("like: lstn\nh' = W x", 1, "like: lstn", "like: names no cell of the catalogue, got lstn", "Did you mean lstm? Name one that cellwright list has"),
+    "like nothing": Mistake("like:\nh' = W x", 1, "like:", "like: names no cell of the catalogue, got nothing", "Name one that cellwright list has"),
     "a derived program as a cell": Mistake("input x : I\ninput g : H\nh' = W x + g", 2, "g", "the input g is not x", "a program that was derived from a cell is no cell"),
     "the paper's names of the steps": Mistake("h_t = tanh(W x + b)", 1, "h_t = tanh(W x + b)", "no equation sets a state", "h' = … for h_t, with h for its value from the step before"),
     "unknown header": Mistake("foo: bar\nh' = W x", 1, "foo", "foo is no header", "Headers are title, paper, like"),
@@ -309,7 +309,7 @@ def test_a_file_that_never_ends() -> None:
 def test_an_unknown_name_near_a_known_one(name: str, meant: str) -> None:
     message, remedy = refused(name).split(". ", 1)
     assert message == f"{name}: there is no such cell"
-    assert remedy.startswith(f"Did you mean {meant}? The catalogue has cifg, ")
+    assert remedy.startswith(f"Did you mean {meant}? cellwright list has ")
     assert remedy.endswith(f"a file is named with its ending: ./{name}.cell")
 
 
@@ -317,7 +317,7 @@ def test_an_unknown_name_near_a_known_one(name: str, meant: str) -> None:
 def test_an_unknown_name_near_none(name: str) -> None:
     message, remedy = refused(name).split(". ", 1)
     assert message.endswith(": there is no such cell")
-    assert remedy.startswith("The catalogue has ")
+    assert remedy.startswith("cellwright list has ")
 
 
 @pytest.mark.parametrize("name", ["show", ".", "./", "grid"])

@@ -74,10 +74,11 @@ def test_the_stages_of_a_step(name: str, forward: int, backward: int) -> None:
 def test_an_input_is_multiplied_ahead_of_the_loop_and_its_gradient_behind_it(name: str) -> None:
     p = cell(name).program
     by_input = {v for v in p.values if v.op == "apply" and v.args[1] in p.inputs}
-    ahead = [v for g in schedule(p).ahead for v in g.products]
-    assert len({m for v in ahead for m, _ in terms(v)}) == len({v.args[0] for v in by_input})
+    ahead = [term for g in schedule(p).ahead for v in g.products for term in terms(v)]
+    assert {m for m, x in ahead if x in p.inputs} == {v.args[0] for v in by_input}
     behind = [v for g in schedule(derivative(p).backward).behind for v in g.products]
-    assert len(behind) == (1 if by_input else 0)  # one product, of all matrices side by side
+    chained = {x for _, x in ahead if x not in p.inputs}  # products with what was made of the input
+    assert len(behind) == (1 if by_input else 0) + len(chained)  # of all matrices side by side
 
 
 def test_matrices_whose_products_are_added_are_one_product() -> None:

@@ -122,7 +122,7 @@ def _check_like(syntax: Syntax) -> None:
         if header == "like" and name not in cell_names() and name not in aliases():
             raise CellError(
                 f"like: names no cell of the catalogue, got {name or 'nothing'}",
-                f"{_meant(name)}Name one of {', '.join(cell_names())}, or remove this line.",
+                f"{_meant(name)}Name one that cellwright list has, or remove this line.",
                 place,
             )
 
@@ -279,7 +279,7 @@ def _unknown(name: str) -> CellError:
     file = name if re.fullmatch(r"[\w-]+", name) else "my_cell"
     return CellError(
         "there is no such cell",
-        f"{_meant(name)}The catalogue has {', '.join(cell_names())}; "
+        f"{_meant(name)}cellwright list has the cells there are; "
         f"a file is named with its ending: ./{file}{SUFFIX}",
         name or "''",
     )

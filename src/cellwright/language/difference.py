@@ -17,6 +17,7 @@ from itertools import groupby, pairwise
 from typing import TypeAlias
 
 from cellwright.language.cell import Cell, Equation
+from cellwright.language.names import FORMS, FUNCTIONS
 from cellwright.program.ops import TABLE
 
 __all__ = ["Row", "Span", "difference"]
@@ -116,7 +117,7 @@ def _lines(cell: Cell, other: Cell) -> list[_Line]:
 
     def key(text: str) -> str:
         name = _plain(text)
-        if name in known or not name[0].isalpha():
+        if name in known or name in FUNCTIONS or name in FORMS or not name[0].isalpha():
             return name
         if name[0].isupper():
             return _LEARNED[0]
