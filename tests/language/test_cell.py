@@ -114,16 +114,30 @@ def test_parameters_stand_in_the_order_of_their_first_appearance() -> None:
     assert [q.name for q in p.parameters] == ["R", "b", "a", "W"]
 
 
-def test_h_is_the_first_state_and_the_output() -> None:
+def test_h_is_the_first_state() -> None:
     p = parse("c' = W x + s\ns' = c\nh' = c'").program
     assert [s.name for s in p.states] == ["h", "c", "s"]
-    assert p.outputs == ("h'",)
 
 
 def test_declared_states_come_first() -> None:
     p = parse("state s : H\nh' = W x + s\ns' = h").program
     assert [s.name for s in p.states] == ["s", "h"]
-    assert p.outputs == ("s'",)
+
+
+@pytest.mark.parametrize(
+    ("text", "output"),
+    [
+        ("c' = W x + s\ns' = c\nh' = c'", "h'"),
+        ("state s : H\nh' = W x + s\ns' = h", "h'"),
+        ("state x_old : I\nc' = W x + R x_old + c\nx_old' = x", "c'"),
+        ("state x_old : I\nstate c : H\nc' = W x + R x_old + c\nx_old' = x", "c'"),
+    ],
+)
+def test_without_a_line_for_it_the_output_is_h_or_the_state_that_is_set_first(
+    text: str, output: str
+) -> None:
+    """Wherever states are declared."""
+    assert parse(text).program.outputs == (output,)
 
 
 def test_output() -> None:

@@ -30,8 +30,8 @@ __all__ = ["elaborate"]
 
 
 def elaborate(text: s.Syntax, default_output: bool = False) -> Program:
-    """The Program of a text; with `default_output` its first state is the output, where the text
-    names none.
+    """The Program of a text; with `default_output` a state is the output, where the text names
+    none: `h`, or without an `h` the one that is set first.
 
     Raises CellError for everything that has no meaning: an unknown function, a name read before it
     is set, a state that is never set, a name set twice, a cycle, a matrix where a vector is
@@ -81,7 +81,7 @@ class _Elaboration:
             ),
             constants=tuple(Constant(n, v) for n, v in self.names.constants.items()),
             equations=tuple(named),
-            outputs=tuple(self._outputs(states[:1] if default_output else [])),
+            outputs=tuple(self._outputs(default_output)),
             sums=tuple(sums),
         )
 
@@ -116,10 +116,11 @@ class _Elaboration:
         order += [n for n in ("h", *found) if n in found and n not in order]
         return list(dict.fromkeys(order))
 
-    def _outputs(self, default: Iterable[str]) -> Iterator[str]:
-        """Equations by name; the new values of `default` where no line says."""
-        if not self.names.outputs:
-            yield from map(prime, default)
+    def _outputs(self, default: bool) -> Iterator[str]:
+        """Equations by name; where no line says and there is to be one, that of a state."""
+        found = self.names.updated
+        if default and found and not self.names.outputs:
+            yield prime("h" if "h" in found else found[0])
         for node, place in self.names.outputs:
             name = spelled(node)
             if isinstance(node, s.Name) and prime(name) in self.values:
