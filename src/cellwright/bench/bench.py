@@ -21,6 +21,7 @@ from cellwright.layers.passes import passes
 from cellwright.layers.recurrent import Recurrent
 from cellwright.program.program import Program
 from cellwright.program.transforms import spelled_out
+from cellwright.schedule.facts import products
 
 __all__ = ["PEERS", "SIZES", "Measurement", "ParityError", "Size", "bench", "geometric_mean"]
 
@@ -194,17 +195,8 @@ _GATES = {"nn.RNN": 1, "nn.LSTM": 4, "nn.GRU": 3}
 
 
 def _operations(p: Program, size: Size, width: int, training: bool, input_gradient: bool) -> float:
-    sizes = {"I": width, "H": size.H}
-    each = 2.0 * size.T * size.B
-    by_input, recurrent = (
-        sum(
-            each * sizes[v.args[0].shape[0]] * sizes[v.args[0].shape[1]]
-            for v in p.values
-            if v.op == "apply" and (v in p.recurrent) == late
-        )
-        for late in (False, True)
-    )
-    return _in_a_run(by_input, recurrent, training, input_gradient)
+    made, each = products(p, {"I": width, "H": size.H}), 2.0 * size.T * size.B
+    return _in_a_run(each * made.ahead, each * made.recurrent, training, input_gradient)
 
 
 def _operations_of(

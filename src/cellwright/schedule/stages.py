@@ -20,7 +20,7 @@ from cellwright.program.ops import LEAVES, Value, topological
 from cellwright.program.program import Program
 from cellwright.schedule.lowering import join, reduce
 
-__all__ = ["Labelled", "Schedule", "Stage", "schedule"]
+__all__ = ["WHOLE", "Labelled", "Schedule", "Stage", "schedule"]
 
 WHOLE = ("apply", "products", "sum")
 """What needs every unit of its argument."""
