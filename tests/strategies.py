@@ -29,7 +29,7 @@ from cellwright.program.ops import (
 )
 from cellwright.program.program import Constant, Named, Parameter, Program, prime
 
-__all__ = ["FUZZED", "programs", "texts"]
+__all__ = ["FUZZED", "expressions", "programs", "texts"]
 
 FUZZED = 20_000 if os.environ.get("CI") else 500
 """How many texts, and how many files of random bytes, the reader is given."""
@@ -258,6 +258,36 @@ def _bound(v: Value, *of: tuple[float, float]) -> tuple[float, float]:
         case _, (a, s), *_:
             return a, s
     return 1.0, 1.0
+
+
+# --- expressions --------------------------------------------------------------------------------
+
+
+def expressions() -> SearchStrategy[Value]:
+    """Expressions in which brackets matter: of signs and matrices mostly."""
+    return _expressions()
+
+
+@st.composite
+def _expressions(draw: DrawFn) -> Value:
+    return _expression(draw, draw(st.integers(1, 4)))
+
+
+def _expression(draw: DrawFn, depth: int) -> Value:
+    H = ("H", "H")
+    if not depth:
+        return draw(st.sampled_from(
+            (state("h", "H"), parameter("p", H[:1]), constant("dt"), number(2), number(-0.5))
+        ))  # fmt: skip
+    kind = draw(st.sampled_from(("add", "sub", "mul", "div", "neg", "apply", "tanh", "leaf")))
+    first = _expression(draw, depth - 1 if kind != "leaf" else 0)
+    if kind in ("neg", "tanh"):
+        return build(kind, first)
+    if kind == "apply":
+        R = parameter("R", H)
+        m = draw(st.sampled_from((R, R.T, parameter("V", H))))
+        return m @ (first if first.shape else spread(first, "H"))
+    return first if kind == "leaf" else build(kind, first, _expression(draw, depth - 1))
 
 
 # --- texts --------------------------------------------------------------------------------------

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from cellwright.export.latex import latex
 from cellwright.language import cell, cell_names, program
 from cellwright.program.derivative import derivative
+from cellwright.schedule import selection
 from tiny import write_music
 
 COMMAND = [sys.executable, "-c", "from cellwright.cli import main; main()"]
@@ -59,22 +61,43 @@ def on_a_terminal(*words: object) -> list[str]:
 # --- what is shown ------------------------------------------------------------------------------
 
 
-def test_list_has_every_cell() -> None:
-    lines = cellwright("list").splitlines()
-    for name in cell_names():
-        assert any(line.split()[:1] == [name] for line in lines)
-    assert any("lstm" in line and "also np" in line and "80,400" in line for line in lines)
-    assert "input size 88, hidden size 36" in cellwright(
-        "list", "--input-size", "88", "--hidden-size", "36"
-    )
+def names_of(listed: str) -> list[str]:
+    """The cells of a list, in its order."""
+    rows = listed.split("─\n", 1)[1].split("\n\n", 1)[0]
+    return [line.split()[0] for line in rows.splitlines()]
+
+
+def test_list_has_every_cell_with_its_facts() -> None:
+    listed = cellwright("list")
+    assert names_of(listed) == list(cell_names())
+    lstm = next(line for line in listed.splitlines() if line.split()[:1] == ["lstm"])
+    assert re.fullmatch(r" lstm \(np\) +Long short-term memory +2 1 +33,024 32,768 +1,792", lstm)
+    assert "For input size 64, hidden size 64." in listed
+    other = cellwright("list", "--size", "88,36")
+    assert "input size 88, hidden size 36" in other
+    assert re.search(r"lstm \(np\) .* 18,000 17,856 +1,008\n", other)
+
+
+def test_list_of_a_kind_in_an_order() -> None:
+    words = ("--like", "np", "--stages", "2", "--no-scannable", "--no-elementwise", "--states", "1")
+    found = names_of(cellwright("list", *words, "--sort", "memory", "--size", "10,20"))
+    kind = selection.Conditions(elementwise=False, linear=False, stages=2, states=1, like="lstm")
+    assert found == [c.name for c, _ in selection.select(kind, {"I": 10, "H": 20}, "memory")]
+    assert {"mgu", "gru_reset_before"} <= {*found}
+    assert "No cell of the catalogue" in cellwright("list", "--states", "99")
+
+
+def test_a_narrow_list_has_the_count_that_it_is_sorted_by() -> None:
+    lines = on_a_terminal("list", "--sort", "memory", "--elementwise", "--scannable")
+    assert lines[1].split() == ["cell", "what", "it", "is", "states", "stages", "params", "memory"]
 
 
 def test_show_has_equations_captions_counts_and_paper() -> None:
     shown = cellwright("show", "peephole_lstm")
     assert "c' = f * c + i * z" in shown
     assert "output gate; its peephole sees the new memory" in shown
-    assert re.search(r"W_i W_f W_z W_o +\(H, I\) +±1/√H +40,000", shown)
-    assert re.search(r"all +80,700", shown)
+    assert re.search(r"W_i W_f W_z W_o +\(H, I\) +±1/√H +16,384", shown)
+    assert re.search(r"all +33,216", shown)
     assert "Learning precise timing with LSTM recurrent networks" in shown
     assert cellwright("show", "np") == cellwright("show", "lstm")
 
@@ -122,6 +145,20 @@ def test_show_schedule_of_the_backward_pass() -> None:
         "    d_b = delta_h_new",
     ]
     assert foot == "Saved in each step for the backward pass: h'; h.\n"
+
+
+def test_show_has_what_follows_from_the_equations() -> None:
+    shown = cellwright("show", "mgu")
+    assert "a step    16,384 multiply-adds; units wait twice for one another\n" in shown
+    assert "training  keeps 192 numbers a step, 768 bytes in float32\n" in shown
+    shown = cellwright("show", "min_gru", "--size", "10,20")
+    assert "a step    400 multiply-adds; units never wait for one another; linear" in shown
+    assert "a scan can run it" in shown
+
+
+def test_show_latex_is_what_a_document_takes() -> None:
+    assert cellwright("show", "lstm", "--latex") == latex(cell("lstm"))
+    assert on_a_terminal("show", "fgr", "--latex") == latex(cell("fgr")).splitlines()
 
 
 def test_piped_lines_are_as_long_as_they_are() -> None:
@@ -266,7 +303,9 @@ def test_mistakes_are_told_without_a_stack_trace(tmp_path: Path) -> None:
         (("diagram", "lstm", "-o", tmp_path), "cannot be written: Is a directory", 1),
         (("check", tmp_path), "cannot be read: Is a directory", 1),
         (("check", binary), "is not UTF-8 text", 1),
-        (("show", "lstm", "--hidden-size", "0"), "Must be >= 1", 2),
+        (("show", "lstm", "--size", "64,0"), "a size is input size and hidden size, as 100,64", 1),
+        (("list", "--size", "64"), "a size is input size and hidden size, as 100,64; got '64'", 1),
+        (("list", "--like", "lsmt"), "Did you mean lstm?", 1),
         (("chek", binary), "Unknown command", 2),
     ):
         assert message in cellwright(*words, code=code)

@@ -14,8 +14,10 @@ from rich.console import Console, RenderableType
 
 from cellwright import __version__, terminal
 from cellwright.errors import CellwrightError
+from cellwright.export import latex as in_latex
 from cellwright.language import Cell, CellError, cell, cell_names
 from cellwright.language.difference import difference
+from cellwright.schedule.selection import Conditions, Order, select
 from cellwright.study.results import DEFAULT_CELLS
 
 if TYPE_CHECKING:
@@ -33,18 +35,38 @@ _Size = Annotated[int, Parameter(validator=cyclopts.validators.Number(gte=1))]
 
 
 @app.command(name="list")
-def list_(*, input_size: _Size = 100, hidden_size: _Size = 100) -> None:
-    """List the cells of the catalogue.
+def list_(
+    *,
+    sort: Order = "name",
+    elementwise: bool | None = None,
+    scannable: bool | None = None,
+    stages: int | None = None,
+    states: int | None = None,
+    like: str | None = None,
+    size: str = "64,64",
+) -> None:
+    """List the cells of the catalogue, with what follows from their equations.
 
     Parameters
     ----------
-    input_size
-        Features of the input, for the number of parameters.
-    hidden_size
-        Features of the hidden state, for the number of parameters.
+    sort
+        What they are sorted by, the least first.
+    elementwise
+        Only those in which each unit goes through time by itself; with --no-elementwise the others.
+    scannable
+        Only those that an associative scan can run, as their new states are linear in the old ones.
+    stages
+        Only those in which units wait for one another that many times a step.
+    states
+        Only those with that many states.
+    like
+        Only a cell and those that vary it (`like:`).
+    size
+        Features of the input and of the hidden state, as 100,64: for what is counted.
     """
-    cells = [cell(name) for name in cell_names()]
-    _print(terminal.cells(cells, {"I": input_size, "H": hidden_size}))
+    conditions = Conditions(elementwise, scannable, stages, states, like)
+    sizes = _sizes(size)
+    _print(terminal.cells(select(conditions, sizes, sort), sizes, sort))
 
 
 @app.command
@@ -52,35 +74,37 @@ def show(
     name: str,
     /,
     *,
-    input_size: _Size = 100,
-    hidden_size: _Size = 100,
+    size: str = "64,64",
     derivative: bool = False,
     schedule: bool = False,
+    latex: bool = False,
 ) -> None:
-    """Show a cell: its equations in words, its parameters, its paper.
+    """Show a cell: its equations in words, its parameters, what follows from them, its paper.
 
     Parameters
     ----------
     name
         A cell of the catalogue, or a .cell file.
-    input_size
-        Features of the input, for the number of parameters.
-    hidden_size
-        Features of the hidden state, for the number of parameters.
+    size
+        Features of the input and of the hidden state, as 100,64: for what is counted.
     derivative
         Show the backward pass instead: the step program that training runs from the last step to
         the first.
     schedule
         Show what runs when: ahead of the loop over time, in each step, stage by stage, and behind
         the loop; with --derivative that of the backward pass.
+    latex
+        Show the equations in LaTeX: an aligned environment, for a document with amsmath.
     """
     shown = cell(name)
-    if schedule:
+    if latex:
+        print(in_latex.latex(shown), end="")
+    elif schedule:
         _print(terminal.schedule_of(shown, derivative))
     elif derivative:
         _print(terminal.derivative_of(shown))
     else:
-        _print(terminal.cell(shown, {"I": input_size, "H": hidden_size}))
+        _print(terminal.cell(shown, _sizes(size)))
 
 
 @app.command
@@ -304,12 +328,19 @@ def _open_for_writing(file: Path) -> None:
 def _size(text: str) -> Size:
     from cellwright.bench.bench import Size
 
+    return Size(*_numbers(text, "steps, batch, input size and hidden size", "100,16,64,64"))
+
+
+def _sizes(text: str) -> dict[str, int]:
+    return dict(zip("IH", _numbers(text, "input size and hidden size", "100,64"), strict=True))
+
+
+def _numbers(text: str, what: str, example: str) -> list[int]:
     parts = text.split(",")
-    if len(parts) != 4 or not all(part.strip().isdecimal() and int(part) for part in parts):
-        raise CellwrightError(
-            f"a size is steps, batch, input size and hidden size, as 100,16,64,64; got {text!r}"
-        )
-    return Size(*map(int, parts))
+    known = all(part.strip().isdecimal() and int(part) for part in parts)
+    if len(parts) != len(example.split(",")) or not known:
+        raise CellwrightError(f"a size is {what}, as {example}; got {text!r}")
+    return [int(part) for part in parts]
 
 
 @app.command

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.progress import Progress
 from rich.table import Table
@@ -19,7 +20,9 @@ from cellwright.language.cell import misspelt
 from cellwright.language.difference import Row, Span
 from cellwright.program.derivative import derivative
 from cellwright.program.ops import Shape
+from cellwright.schedule.facts import Facts, facts
 from cellwright.schedule.printer import print_schedule
+from cellwright.schedule.selection import Order
 from cellwright.schedule.stages import schedule
 
 if TYPE_CHECKING:
@@ -41,24 +44,57 @@ __all__ = [
 Sizes = Mapping[str, int]
 
 
-def cells(found: Iterable[Cell], sizes: Sizes) -> RenderableType:
-    """A line a cell."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("cell", no_wrap=True, style="bold")
-    table.add_column("what it is")
-    table.add_column("state", no_wrap=True)
-    table.add_column("parameters", justify="right", no_wrap=True)
-    also: dict[str, list[str]] = {}
-    for alias, name in aliases().items():
-        also.setdefault(name, []).append(alias)
-    for c in found:
-        title = Text(c.title)
-        if c.name in also:
-            title.append(f" (also {', '.join(also[c.name])})", style="dim")
-        states = ", ".join(s.name for s in c.program.states)
-        table.add_row(c.name, title, states, f"{c.program.count(sizes):,}")
-    footer = f"Parameters for {_sizes(sizes)}. Equations: cellwright show CELL"
-    return Group(table, Text(footer, style="dim"))
+_COUNTS: dict[Order, tuple[str, str]] = {
+    "parameters": ("params", ""),
+    "macs": ("MACs", " MACs: multiply-adds of the matrices in a step."),
+    "memory": ("memory", " Memory: bytes a step that training keeps."),
+}
+"""What a list counts: the column, and what is said below it."""
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """A line a cell; less than 100 columns have no room for all counts, and a title ends early."""
+
+    found: Sequence[tuple[Cell, Facts]]
+    sizes: Sizes
+    order: Order
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        wide = options.max_width >= 100
+        counts = [k for k in _COUNTS if wide or k in ("parameters", self.order)]
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
+        table.add_column("cell", no_wrap=True, style="bold")
+        table.add_column("what it is")
+        table.add_column("states", justify="right", no_wrap=True)
+        table.add_column("stages", no_wrap=True)
+        for k in counts:
+            table.add_column(_COUNTS[k][0], justify="right", no_wrap=True)
+        also: dict[str, list[str]] = {}
+        for alias, name in aliases().items():
+            also.setdefault(name, []).append(alias)
+        for c, f in self.found:
+            cell = Text(c.name)
+            if c.name in also:
+                cell.append(f" ({', '.join(also[c.name])})", style="dim")
+            title = Text(c.title, no_wrap=True, overflow="ellipsis")
+            kind = Text(str(f.stages)).append(" scan" if f.linear else "", style="dim")
+            numbers = (f"{getattr(f, k):,}" for k in counts)
+            table.add_row(cell, title, str(len(f.states)), kind, *numbers)
+        yield table
+        meanings = "".join(_COUNTS[k][1] for k in counts)
+        yield Text(
+            f"For {_size(self.sizes)}. Stages: how many times a step units wait for one another; "
+            f"scan: a scan can run it.{meanings} Equations: cellwright show CELL",
+            style="dim",
+        )
+
+
+def cells(found: Sequence[tuple[Cell, Facts]], sizes: Sizes, order: Order) -> RenderableType:
+    """A list of cells with their facts."""
+    if not found:
+        return Text("No cell of the catalogue is of that kind: ask for less.")
+    return _Cells(found, sizes, order)
 
 
 def cell(c: Cell, sizes: Sizes) -> RenderableType:
@@ -73,7 +109,7 @@ def cell(c: Cell, sizes: Sizes) -> RenderableType:
             parts.append(line)
             if e.caption:
                 parts.append(Padding(Text(e.caption, style="dim"), (0, 0, 0, 6)))
-    parts += [Text(), _parameters(c, sizes), _facts(c)]
+    parts += [Text(), _parameters(c, sizes), _facts(c, sizes)]
     return Group(*parts)
 
 
@@ -266,7 +302,7 @@ def _shape(shape: Shape) -> str:
     return f"({', '.join(shape)}{',' * (len(shape) == 1)})" if shape else ""
 
 
-def _sizes(sizes: Sizes) -> str:
+def _size(sizes: Sizes) -> str:
     return f"input size {sizes['I']}, hidden size {sizes['H']}"
 
 
@@ -286,7 +322,7 @@ def _parameters(c: Cell, sizes: Sizes) -> RenderableType:
     return table
 
 
-def _facts(c: Cell) -> RenderableType:
+def _facts(c: Cell, sizes: Sizes) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column()
@@ -294,6 +330,12 @@ def _facts(c: Cell) -> RenderableType:
     grid.add_row("state", ", ".join(s.name for s in p.states) + f"; the output is {p.outputs[0]}")
     if p.constants:
         grid.add_row("constants", ", ".join(f"{k.name} = {k.default:g}" for k in p.constants))
+    f = facts(p, sizes)
+    times = ("never wait", "wait once", "wait twice")
+    waits = times[f.stages] if f.stages < len(times) else f"wait {f.stages} times"
+    scan = "; linear in its states, so a scan can run it" if f.linear else ""
+    grid.add_row("a step", f"{f.macs:,} multiply-adds; units {waits} for one another{scan}")
+    grid.add_row("training", f"keeps {f.kept:,} numbers a step, {f.memory:,} bytes in float32")
     for label, text in (("paper", c.paper), ("like", c.like), ("note", c.note)):
         if text:
             grid.add_row(label, Text(text))

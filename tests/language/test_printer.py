@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from cellwright.language import cell, cell_names, print_program, program
+from cellwright.language import cell, cell_names, print_program, print_value, program
 from cellwright.program.derivative import derivative
 from cellwright.program.ops import (
+    Value,
     build,
     constant,
     input_,
@@ -18,7 +19,7 @@ from cellwright.program.ops import (
     state,
 )
 from cellwright.program.program import Constant, Named, Parameter, Program
-from strategies import programs
+from strategies import expressions, programs
 
 
 def check(p: Program) -> None:
@@ -38,6 +39,18 @@ def test_of_the_derivatives_of_random_programs(p: Program) -> None:
     d = derivative(p)
     check(d.forward)
     check(d.backward)
+
+
+@given(expressions())
+def test_of_expressions(v: Value) -> None:
+    """With brackets where they are needed."""
+    h, p, dt = state("h", "H"), parameter("p", ("H",)), constant("dt")
+    R, V = parameter("R", ("H", "H")), parameter("V", ("H", "H"))
+    text = "const dt = 0.1\n" + "\n".join(
+        f"{name} = {print_value(u)}"
+        for name, u in (("first", R @ (V @ (h * p * dt))), ("second", v), ("h'", h * p))
+    )
+    assert program(text).named["second"] is v
 
 
 @pytest.mark.parametrize("name", cell_names())

@@ -1,1 +1,1 @@
-"""What a cell is turned into for others: pictures."""
+"""What a cell is turned into for others: pictures and LaTeX."""
