@@ -94,7 +94,8 @@ def relative_error(found: Tensor, expected: Tensor) -> float:
 def plan_of(p: Program, backend: str, memory: str = "fast", reverse: bool = False) -> Plan:
     """A run of a program that is given each of its parameters by itself."""
     n = len(p.parameters)
-    return Plan(print_program(p), backend, memory, (1,) * n, tuple(range(n)), reverse)
+    by = tuple(range(len(p.inputs)))
+    return Plan(print_program(p), backend, memory, (1,) * n, tuple(range(n)), reverse, by)
 
 
 def errors(p: Program, given: Arguments, backend: str, **options: Any) -> dict[str, float]:

@@ -17,6 +17,7 @@ from cellwright.errors import CellwrightError
 from cellwright.language import Cell, CellError, cell, cell_names, parse
 
 if TYPE_CHECKING:
+    from cellwright import init
     from cellwright.backends.registry import BackendError
     from cellwright.layers.call import LayerError
     from cellwright.layers.named import (
@@ -64,6 +65,7 @@ __all__ = [
     "Recurrent",
     "cell",
     "cell_names",
+    "init",
     "parse",
 ]
 
@@ -77,6 +79,8 @@ _LATER = {
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'cellwright' has no attribute {name!r}")
+    if name == "init":
+        return import_module("cellwright.init")
     found: object = getattr(import_module(f"cellwright.{_LATER.get(name, 'layers.named')}"), name)
     globals()[name] = found
     return found

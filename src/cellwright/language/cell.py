@@ -37,6 +37,13 @@ ARGUMENTS = (
     "dtype",
     "backend",
     "memory",
+    "layer_norm",
+    "zoneout",
+    "recurrent_dropout",
+    "recurrent_dropout_on",
+    "residual",
+    "learned_state",
+    "heads",
     "self",
 )
 """What a layer's constructor takes beside a cell's constants."""

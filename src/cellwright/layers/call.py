@@ -40,6 +40,25 @@ class Call:
             return self.resets
         return torch.cat((torch.zeros_like(self.resets[:1]), self.resets[1:]))
 
+    def restarts_from(self, direction: int) -> Tensor:
+        """`(T, B, 1)`: positive in those steps, in this direction, that no state passes into."""
+        starts = self.resets
+        assert starts is not None
+        if direction:
+            starts = torch.cat((starts[1:], torch.zeros_like(starts[:1])))
+            starts = starts if self.lengths is None else starts & self._goes_on(1)
+        return starts.unsqueeze(-1).to(self.x.dtype)
+
+    def unpadded(self, x: Tensor) -> Tensor:
+        """A stream with zeros where a sequence is over, as outputs have them."""
+        return x if self.lengths is None else x.masked_fill(~self._goes_on(0).unsqueeze(-1), 0)
+
+    def _goes_on(self, by: int) -> Tensor:
+        """`(T, B)`: whether a sequence has a step so many steps later."""
+        T, device = self.x.shape[0], self.x.device
+        assert self.lengths is not None
+        return torch.arange(by, T + by, device=device).unsqueeze(1) < self.lengths.to(device)
+
     def restore(self, y: Tensor) -> Tensor:
         """A stream `(T, B, n)` in the caller's layout."""
         if not self.batched:
@@ -63,6 +82,8 @@ class Expected:
     batch_first: bool
     like: Tensor
     """A parameter: what x has to agree with in dtype and device."""
+    starts: list[Tensor]
+    """Of each state, `(places, n)`: what it begins with where none is given; none for zeros."""
 
     def call(
         self, x: Tensor, state: State | None, lengths: Tensor | None, resets: Tensor | None
@@ -121,6 +142,8 @@ class Expected:
 
     def _states(self, state: State | None, x: Tensor, batched: bool) -> list[Tensor]:
         B = x.shape[1]
+        if state is None and self.starts:
+            return [s.unsqueeze(1).expand(-1, B, -1) for s in self.starts]
         if state is None:
             return [x.new_zeros(self.places, B, n) for n in self.states.values()]
         given = tuple(state) if isinstance(state, tuple | list) else (state,)

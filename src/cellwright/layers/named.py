@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -48,6 +49,13 @@ class _Named(Recurrent):
         *,
         backend: str = "auto",
         memory: str = "fast",
+        layer_norm: bool = False,
+        zoneout: float | Mapping[str, float] = 0.0,
+        recurrent_dropout: float = 0.0,
+        recurrent_dropout_on: str = "update",
+        residual: bool = False,
+        learned_state: bool = False,
+        heads: int = 1,
         **constants: float,
     ) -> None:
         super().__init__(
@@ -64,6 +72,13 @@ class _Named(Recurrent):
             dtype,
             backend=backend,
             memory=memory,
+            layer_norm=layer_norm,
+            zoneout=zoneout,
+            recurrent_dropout=recurrent_dropout,
+            recurrent_dropout_on=recurrent_dropout_on,
+            residual=residual,
+            learned_state=learned_state,
+            heads=heads,
             **constants,
         )
 

@@ -45,7 +45,7 @@ def execute(plan: Plan, given: Given) -> tuple[list[Tensor], list[Tensor]]:
     save = torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
     n, m = _output_count(plan.program), len(given.states)
     if not _is_plain(tensors):
-        saved = _saved(plan.program, plan.memory) if save else ""
+        saved = _saved(plan.program, plan.memory, plan.by) if save else ""
         results = _run(*plan, saved, *map(list, given[:3]), *given[3:])
         return results[:n], results[n : n + m]
     if not save:
@@ -86,9 +86,9 @@ def _output_count(program: str) -> int:
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator, unused-ignore]
-def _saved(program: str, memory: str) -> str:
+def _saved(program: str, memory: str, by: tuple[int, ...]) -> str:
     """The names of what a forward pass saves."""
-    known = passes(program)
+    known = passes(program, by)
     return " ".join(known.saved if memory == "fast" else (s.name for s in known.program.states))
 
 
@@ -129,7 +129,7 @@ class _Recurrence(torch.autograd.Function):
         n, m, k = ctx.counts
         *tensors, lengths, resets = ctx.saved_tensors
         given = Given(tensors[:n], tensors[n : n + m], tensors[n + m : n + m + k], lengths, resets)
-        wants_streams = any(ctx.needs_input_grad[2 : 2 + n])
+        wants_streams = any(ctx.needs_input_grad[2 + i] for i in ctx.plan.by)
         by = _filled(grads, ctx.shapes, tensors[0])
         saved = Kept(tensors[n + m + k :], ctx.about)
         return None, None, *_gradients(ctx.plan, given, saved, by, wants_streams)
@@ -155,7 +155,6 @@ def _gradients(
     """The gradients of all that is given; None for streams in where they are not wanted."""
     if torch.is_grad_enabled() or _seen_into(grads):
         return _by_reference(plan, given, grads)
-    streams: Sequence[Tensor | None]
     if _is_plain([*grads, *given.inputs]):
         streams, states, stacks = backward(plan, given, saved, grads, wants_streams, plain)
     elif not plain:  # saved in a form of the backend's, which nobody can look into
@@ -164,9 +163,10 @@ def _gradients(
         found = _run_backward(
             *plan, wants_streams, *map(list, given[:3]), *given[3:], saved.tensors, list(grads)
         )
-        n, m = len(given.inputs) * wants_streams, len(given.states)
+        n, m = len(plan.by) * wants_streams, len(given.states)
         streams, states, stacks = found[:n], found[n : n + m], found[n + m :]
-    return [*(streams if wants_streams else repeat(None, len(given.inputs))), *states, *stacks]
+    by_stream = dict(zip(plan.by, streams, strict=True)) if wants_streams else {}
+    return [*map(by_stream.get, range(len(given.inputs))), *states, *stacks]
 
 
 def _by_reference(plan: Plan, given: Given, grads: Sequence[Tensor]) -> list[Tensor | None]:
@@ -224,6 +224,7 @@ def _run(
     counts: Sequence[int],
     places: Sequence[int],
     reverse: bool,
+    by: Sequence[int],
     saved: str,
     inputs: list[Tensor],
     states: list[Tensor],
@@ -235,7 +236,7 @@ def _run(
 
     That is named, so that nobody takes the graph of another version of this package for this one's.
     """
-    plan = Plan(program, backend, memory, tuple(counts), tuple(places), reverse)
+    plan = Plan(program, backend, memory, tuple(counts), tuple(places), reverse, tuple(by))
     with torch.no_grad():
         given = Given(inputs, states, stacks, lengths, resets)
         outputs, final, kept = forward(plan, given, bool(saved), plain=True)
@@ -250,6 +251,7 @@ def _fake(
     counts: Sequence[int],
     places: Sequence[int],
     reverse: bool,
+    by: Sequence[int],
     saved: str,
     inputs: list[Tensor],
     states: list[Tensor],
@@ -257,11 +259,11 @@ def _fake(
     lengths: Tensor | None,
     resets: Tensor | None,
 ) -> list[Tensor]:
-    known = passes(program)
+    known = passes(program, tuple(by))
     p = known.program
     like = inputs[0]
     T, B = like.shape[:2]
-    plan = Plan(program, backend, memory, tuple(counts), tuple(places), reverse)
+    plan = Plan(program, backend, memory, tuple(counts), tuple(places), reverse, tuple(by))
     sizes = p.sizes(x.shape for x in (*inputs, *states, *unstacked(plan, stacks)))
     q = known.derivative.forward if saved and memory == "fast" else p
     streams = [
@@ -283,6 +285,7 @@ def _run_backward(
     counts: Sequence[int],
     places: Sequence[int],
     reverse: bool,
+    by: Sequence[int],
     wants_streams: bool,
     inputs: list[Tensor],
     states: list[Tensor],
@@ -293,7 +296,7 @@ def _run_backward(
     grads: list[Tensor],
 ) -> list[Tensor]:
     """The gradients of the streams in, where they are wanted, of the states and of the stacks."""
-    plan = Plan(program, backend, memory, tuple(counts), tuple(places), reverse)
+    plan = Plan(program, backend, memory, tuple(counts), tuple(places), reverse, tuple(by))
     given = Given(inputs, states, stacks, lengths, resets)
     with torch.no_grad():
         found = backward(plan, given, Kept(saved), grads, wants_streams, plain=True)
@@ -308,6 +311,7 @@ def _fake_backward(
     counts: Sequence[int],
     places: Sequence[int],
     reverse: bool,
+    by: Sequence[int],
     wants_streams: bool,
     inputs: list[Tensor],
     states: list[Tensor],
@@ -317,7 +321,8 @@ def _fake_backward(
     saved: list[Tensor],
     grads: list[Tensor],
 ) -> list[Tensor]:
-    return [x.new_empty(x.shape) for x in (*(inputs if wants_streams else ()), *states, *stacks)]
+    streams = [inputs[i] for i in by] if wants_streams else []
+    return [x.new_empty(x.shape) for x in (*streams, *states, *stacks)]
 
 
 def _owned(results: list[Tensor], arguments: list[Tensor]) -> list[Tensor]:
@@ -336,12 +341,13 @@ def _owned(results: list[Tensor], arguments: list[Tensor]) -> list[Tensor]:
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
     *plan, _, streams, states, stacks, lengths, resets = inputs
     ctx.plan = Plan(*plan)
+    ctx.plan = ctx.plan._replace(by=tuple(ctx.plan.by))
     ctx.counts = len(streams), len(states), len(stacks)
     results = len(passes(ctx.plan.program).program.outputs) + len(states)
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(*streams, *states, *stacks, *output[results:], lengths, resets)
     ctx.shapes = [x.shape for x in output[:results]]
-    ctx.wants_streams = any(x.requires_grad for x in streams)
+    ctx.wants_streams = any(streams[i].requires_grad for i in ctx.plan.by)
 
 
 def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
@@ -351,7 +357,7 @@ def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
     by = _filled(grads[: len(ctx.shapes)], ctx.shapes, tensors[0])
     saved = Kept(tensors[n + m + k :])
     found = _gradients(ctx.plan, given, saved, by, ctx.wants_streams, plain=True)
-    return (*repeat(None, 7), found[:n], found[n : n + m], found[n + m :], None, None)
+    return (*repeat(None, 8), found[:n], found[n : n + m], found[n + m :], None, None)
 
 
 _run.register_autograd(_backward, setup_context=_setup_context)

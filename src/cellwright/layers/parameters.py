@@ -21,6 +21,8 @@ class Stack:
     """As in torch, without the layer: `weight_ih`, `weight_hh`, `weight_hr`, `bias`; other learned
     vectors go by the letters before the underscore of their names. No two stacks have one name."""
     members: tuple[Parameter, ...]
+    recurrent: bool
+    """Whether they are matrices in the recurrence."""
 
     @property
     def shape(self) -> Shape:
@@ -47,7 +49,7 @@ def stacks(p: Program) -> tuple[Stack, ...]:
         taken = names | set(KINDS) - {kind}
         candidates = chain((label, first), (f"{first}_{i}" for i in count(2)))
         names.add(name := next(n for n in candidates if n not in taken))
-        found.append(Stack(name, tuple(members)))
+        found.append(Stack(name, tuple(members), kind == "weight_hh"))
     rank = {name: i for i, name in enumerate(KINDS)}
     return tuple(sorted(found, key=lambda s: rank.get(s.name, len(KINDS))))
 

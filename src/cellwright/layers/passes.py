@@ -50,6 +50,8 @@ class Plan(NamedTuple):
     places: tuple[int, ...]
     """For each parameter of the program, which one it is of all that the tensors have."""
     reverse: bool
+    by: tuple[int, ...]
+    """The streams in that a gradient may be asked for; others have none."""
 
 
 class Given(NamedTuple):
@@ -70,11 +72,13 @@ class Passes:
     """A program, and what training needs of it."""
 
     program: Program
+    by: tuple[int, ...]
+    """The streams in that it is differentiated by."""
 
     @cached_property
     def derivative(self) -> Derivative:
         """How it is differentiated."""
-        return derivative(self.program)
+        return derivative(self.program, self.by)
 
     @cached_property
     def saved(self) -> tuple[str, ...]:
@@ -102,9 +106,12 @@ class Passes:
 
 
 @lru_cache(maxsize=1024)
-def passes(text: str) -> Passes:
-    """Of a program as text."""
-    return Passes(read_program(text))
+def passes(text: str, by: tuple[int, ...] = (0,)) -> Passes:
+    """Of a program as text, to be differentiated by some of its streams in."""
+    return Passes(_read(text), by)
+
+
+_read = lru_cache(maxsize=1024)(read_program)
 
 
 # --- parameters ---------------------------------------------------------------------------------
@@ -192,7 +199,7 @@ def forward(
 
     Raises LayerError where lengths are out of range, BackendError where the backend cannot run it.
     """
-    known = passes(plan.program)
+    known = passes(plan.program, plan.by)
     check_lengths(given.lengths, given.inputs[0].shape[0])
     parameters = _detached(plan, given.stacks)
     if not save:
@@ -200,7 +207,7 @@ def forward(
         return found.outputs, found.states, Kept([])
     if plan.memory == "small":
         return _forward_in_segments(plan, known, given, parameters)
-    wants_streams = any(x.requires_grad for x in given.inputs)
+    wants_streams = any(given.inputs[i].requires_grad for i in plan.by)
     return _forward(plan, known, given, given.states, parameters, wants_streams, plain)
 
 
@@ -212,11 +219,11 @@ def backward(
     wants_streams: bool,
     plain: bool = False,
 ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    """The gradients of the inputs, where they are wanted, of the states and of the stacks.
+    """The gradients of those streams in that may have one, where wanted, of states and of stacks.
 
     `grads` are those of the streams out and of the final states; `plain` as in `forward`.
     """
-    known = passes(plan.program)
+    known = passes(plan.program, plan.by)
     parameters = _detached(plan, given.stacks)
     small = plan.memory == "small"
     run = _backward_in_segments if small else _backward

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from math import sqrt
-from numbers import Real
-from operator import index
-from typing import Any, Self, SupportsIndex
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -16,15 +14,19 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from cellwright.backends.registry import select
 from cellwright.errors import CellwrightError
-from cellwright.language import Cell, print_program
+from cellwright.language import Cell
 from cellwright.language import cell as find_cell
 from cellwright.layers import interop
+from cellwright.layers.arguments import flag, is_probability, whole
 from cellwright.layers.call import Call, Expected, LayerError, State
 from cellwright.layers.operator import execute
 from cellwright.layers.parameters import Stack, stacks
-from cellwright.layers.passes import MEMORY, Given, Plan, forget
+from cellwright.layers.passes import MEMORY, Given, forget
+from cellwright.layers.step import steps
+from cellwright.layers.variations import Variations, Varied, dense, vary
 from cellwright.program.program import Program
-from cellwright.program.transforms import project, spelled_out, watch, without_biases
+from cellwright.program.sharing import Fresh
+from cellwright.program.transforms import without_biases
 
 __all__ = ["Recurrent"]
 
@@ -47,12 +49,26 @@ class Recurrent(nn.Module):
         backend: `"auto"`, or the name of the one to insist on; `cellwright doctor` lists them.
         memory: what training keeps between its passes: `"fast"`, all that the backward pass reads;
             `"small"`, the states at a few steps, from which it computes the rest again.
+        layer_norm: every product of a matrix with a vector is standardized over its units, and
+            multiplied by a learned gain (Ba et al. 2016).
+        zoneout: the probability that a unit of a state keeps its old value, in training; in
+            evaluation states are what is expected of that. A number, for all states, or one for
+            each state by its name, as `{"h": 0.05, "c": 0.5}` (Krueger et al. 2017).
+        recurrent_dropout: the probability of zeroing, in training, inside the recurrence:
+        recurrent_dropout_on: `"update"`, what is written to a memory, in each step anew, and never
+            the memory (Semeniuta et al. 2016); `"state"`, what matrices read of a state, the same
+            units in every step of a sequence (Gal, Ghahramani 2016).
+        residual: adds its input to the output of each layer, where they are of one size.
+        learned_state: the states at the beginning, where none are given, and those behind a reset,
+            are learned; they start at zero.
+        heads: recurrent matrices have that many blocks on their diagonals, and zeros elsewhere.
         constants: new values for the cell's `const` lines.
 
     Parameters are stacked as torch stacks them, the cell's equations giving the order of gates:
-    `weight_ih_l{k}` `(gates * H, I)`, `weight_hh_l{k}` `(gates * H, H)`, `bias_l{k}`, then what
-    else the cell learns; `_reverse` is appended for the second direction. `views()` gives each by
-    its name in the equations. They start uniform in ±1/sqrt(H), but where the cell says `init`.
+    `weight_ih_l{k}` `(gates * H, I)`, `weight_hh_l{k}` `(gates * H, H / heads)`, `bias_l{k}`, then
+    what else the cell learns; `_reverse` is appended for the second direction. `views()` gives each
+    by its name in the equations. They start uniform in ±1/sqrt(H), but where the cell says `init`,
+    gains of `layer_norm` at 1, and learned states, `initial_h_l{k}` for `h`, at 0.
 
     A state_dict of `nn.LSTM`, `nn.GRU` or `nn.RNN` loads into the cell of the same equations. A
     gate has one bias, their sum, so code that looks for `bias_ih` by name finds nothing here: write
@@ -80,21 +96,24 @@ class Recurrent(nn.Module):
         *,
         backend: str = "auto",
         memory: str = "fast",
+        layer_norm: bool = False,
+        zoneout: float | Mapping[str, float] = 0.0,
+        recurrent_dropout: float = 0.0,
+        recurrent_dropout_on: str = "update",
+        residual: bool = False,
+        learned_state: bool = False,
+        heads: int = 1,
         **constants: float,
     ) -> None:
         super().__init__()
-        input_size = _size("input_size", input_size)
-        hidden_size = _size("hidden_size", hidden_size)
-        num_layers = _size("num_layers", num_layers)
-        proj_size = _size("proj_size", proj_size, least=0)
-        for name, flag in (
-            ("bias", bias),
-            ("batch_first", batch_first),
-            ("bidirectional", bidirectional),
-        ):
-            if not isinstance(flag, bool):
-                raise LayerError(f"{name} must be True or False, got {flag!r}")
-        if not _is_probability(dropout):
+        input_size = whole("input_size", input_size)
+        hidden_size = whole("hidden_size", hidden_size)
+        num_layers = whole("num_layers", num_layers)
+        proj_size = whole("proj_size", proj_size, least=0)
+        flag("bias", bias)
+        flag("batch_first", batch_first)
+        flag("bidirectional", bidirectional)
+        if not is_probability(dropout):
             raise LayerError(f"dropout must be a probability, from 0 to 1, got {dropout!r}")
         if dropout and num_layers == 1:
             warnings.warn(
@@ -114,6 +133,15 @@ class Recurrent(nn.Module):
         if memory not in MEMORY:
             raise LayerError(f"memory must be {' or '.join(map(repr, MEMORY))}, got {memory!r}")
         self.backend, self.memory, self.constants = backend, memory, constants
+        self.variations = Variations(
+            layer_norm,
+            zoneout,
+            recurrent_dropout,
+            recurrent_dropout_on,
+            residual,
+            learned_state,
+            heads,
+        )
         self._build()
         select(
             backend,
@@ -123,28 +151,36 @@ class Recurrent(nn.Module):
         )
         for layer, direction in self._places():
             sizes = self._sizes(layer)
-            for stack in self._stacks:
+            for stack in self.stacks:
                 shape = [sizes[s] for s in stack.shape]
+                if stack.recurrent:
+                    shape[1] //= self.blocks(stack)
                 full = [len(stack.members) * shape[0], *shape[1:]] if shape else []
                 name = stack.name + _suffix(layer, direction)
                 setattr(self, name, nn.Parameter(torch.empty(full, device=device, dtype=dtype)))
+            for s in self.program.states if learned_state else ():
+                name = self._initial[s.name] + _suffix(layer, direction)
+                start = torch.empty(sizes[s.shape[0]], device=device, dtype=dtype)
+                setattr(self, name, nn.Parameter(start))
         self.reset_parameters()
 
     def _build(self) -> None:
         """What follows from the arguments alone, and is not part of the state of the module."""
         try:
             given = self.cell.program.with_constants(**self.constants)
-            p = given if self.bias else without_biases(given)
-            p = project(p) if self.proj_size else p
         except CellwrightError as e:
             raise LayerError(str(e)) from None
+        p = given if self.bias else without_biases(given)
         if not p.parameters:
             without = "" if self.bias else " without its biases"
             raise LayerError(f"{self.cell.name} learns nothing{without}: there is nothing to train")
-        self.program: Program = p
-        self._twin = interop.twin(given)
-        self._stacks: tuple[Stack, ...] = stacks(p)
-        self._step = _Step(p, self._stacks)
+        self._twin, self._as_torch = interop.twin(given), given
+        self._varied: Varied = vary(p, self.variations, bool(self.proj_size))
+        self.program: Program = (p := self._varied.program)
+        self.stacks: tuple[Stack, ...] = stacks(p)
+        fresh = Fresh(stack.name for stack in self.stacks)
+        self._initial = {s.name: fresh(f"initial_{s.name}") for s in p.states}
+        self._steps = steps(self._varied, self.stacks, self.variations.learned_state)
         # A cell that mixes its input with values of the hidden size has x of size H.
         square = p.inputs[0].shape != ("I",)
         sizes = [self._sizes(layer)["I"] for layer in range(self.num_layers)]
@@ -162,9 +198,25 @@ class Recurrent(nn.Module):
                 f"the sizes {', '.join(map(str, sizes))}: their states cannot be stacked. Use one "
                 "layer each"
             )
+        self._check_variations()
+
+    def _check_variations(self) -> None:
+        heads = self.variations.heads
+        if heads > 1 and all(self.blocks(stack) == 1 for stack in self.stacks):
+            raise LayerError(f"heads: {self.cell.name} has no recurrent matrix to cut in blocks")
+        for name in ("hidden_size", "proj_size"):
+            if getattr(self, name) % heads:
+                raise LayerError(f"heads must divide {name}, got {heads} and {getattr(self, name)}")
+        if self.variations.residual and not any(map(self._adds_input, range(self.num_layers))):
+            below, above = (self._sizes(layer)["I"] for layer in (0, 1))
+            raise LayerError(
+                "residual adds the input of a layer to its output where they are of one size: the "
+                f"one layer here has an input of {below} features and an output of {above}. Add "
+                "layers, or choose sizes that agree"
+            )
 
     def __getstate__(self) -> dict[str, Any]:
-        derived = ("program", "_stacks", "_step", "_twin")
+        derived = ("program", "stacks", "_steps", "_twin", "_as_torch", "_varied", "_initial")
         return {k: v for k, v in self.__dict__.items() if k not in derived}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -188,15 +240,26 @@ class Recurrent(nn.Module):
             sizes["I"] = self._directions * sizes[output]
         return sizes
 
+    def _adds_input(self, layer: int) -> bool:
+        return self.variations.residual and self._sizes(layer)["I"] == self._sizes(layer + 1)["I"]
+
+    def blocks(self, stack: Stack) -> int:
+        """How many blocks the matrices of a stack have: of more than one, it holds those only."""
+        return self.variations.heads if stack.recurrent and "I" not in stack.shape else 1
+
     # --- parameters --------------------------------------------------------------------------
 
     def reset_parameters(self) -> None:
         """Draw new parameters: uniform in ±1/sqrt(H), and where the cell says `init`, that."""
         bound = 1 / sqrt(self.hidden_size)
         with torch.no_grad():
-            for w in self.parameters():
-                nn.init.uniform_(w, -bound, bound)
             for layer, direction in self._places():
+                for stack in self.stacks:
+                    w = getattr(self, stack.name + _suffix(layer, direction))
+                    nn.init.uniform_(w, -bound, bound)
+            for layer, direction in self._places():
+                for start in self._starts(layer, direction):
+                    start.zero_()
                 views = self.views(layer, bool(direction))
                 for q in self.program.parameters:
                     if q.init is not None:
@@ -208,12 +271,28 @@ class Recurrent(nn.Module):
         The tensors are views: writing to one, under `torch.no_grad()`, writes to the parameter.
         """
         found: dict[str, Tensor] = {}
-        for stack in self._stacks:
+        for stack in self.stacks:
             w = getattr(self, stack.name + _suffix(layer, int(reverse)))
             n = len(stack.members)
             parts = torch.split(w, w.shape[0] // n) if stack.shape and n > 1 else (w,)
             found.update(zip((q.name for q in stack.members), parts, strict=True))
         return {q.name: found[q.name] for q in self.program.parameters}
+
+    def _starts(self, layer: int, direction: int) -> list[Tensor]:
+        """The learned states of one layer and direction."""
+        if not self.variations.learned_state:
+            return []
+        suffix = _suffix(layer, direction)
+        return [getattr(self, self._initial[s.name] + suffix) for s in self.program.states]
+
+    def _tensors(self, layer: int, direction: int, restarts: bool) -> list[Tensor]:
+        """The parameters of one layer and direction, as its step takes them."""
+        found = []
+        for stack in self.stacks:
+            w = getattr(self, stack.name + _suffix(layer, direction))
+            blocks = self.blocks(stack)
+            found.append(dense(w, len(stack.members), blocks) if blocks > 1 else w)
+        return found + self._starts(layer, direction) * restarts
 
     def flatten_parameters(self) -> None:
         """Does nothing: code written for `nn.LSTM` may call it."""
@@ -221,7 +300,7 @@ class Recurrent(nn.Module):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         if self.bias and self._twin:
             for layer, direction in self._places():
-                interop.fold_biases(state_dict, prefix, _suffix(layer, direction), self.program)
+                interop.fold_biases(state_dict, prefix, _suffix(layer, direction), self._as_torch)
         forget(self.parameters())
         super()._load_from_state_dict(state_dict, prefix, *args)
 
@@ -234,6 +313,8 @@ class Recurrent(nn.Module):
 
         Raises LayerError where torch.nn has none.
         """
+        if varied := self.variations.shown():
+            raise LayerError(f"torch.nn has no module with {', '.join(varied)}")
         module = self._twin
         if module is None or (self.proj_size and module is not nn.LSTM):
             projected = " with a projection" * bool(self.proj_size)
@@ -255,7 +336,7 @@ class Recurrent(nn.Module):
         )
         own = {
             name: getattr(self, name).detach().clone()
-            for name in (s.name + _suffix(*at) for at in self._places() for s in self._stacks)
+            for name in (s.name + _suffix(*at) for at in self._places() for s in self.stacks)
         }
         for key in [k for k in own if k.startswith("bias_")]:
             ih, hh = interop.split_biases(own.pop(key), self.program)
@@ -281,12 +362,13 @@ class Recurrent(nn.Module):
             x: `(T, B, I)`, `(B, T, I)` with `batch_first`, `(T, I)` for one sequence, or a
                 PackedSequence; what torch calls `input`.
             state: the initial state: a tensor `(num_layers * directions, B, H)` for a cell with
-                one state, a tuple of them for several; without `B` for one sequence. Zeros where
-                it is not given. A projected state has `proj_size` features.
+                one state, a tuple of them for several; without `B` for one sequence. Zeros, or
+                what is learned, where it is not given. A projected state has `proj_size` features.
             lengths: `(B,)` integers, from 1 to `T`: sequence b is over after `lengths[b]` steps.
                 Its output is zero from there on, its final state is the one after its last step.
             resets: bool, shaped like the first two dimensions of x: a true value at step t starts
-                an episode there; no state passes into it from step t - 1, in either direction.
+                an episode there; no state passes into it from step t - 1, in either direction. It
+                begins with zeros, or what is learned.
             hx: torch's name for `state`.
 
         Returns:
@@ -361,22 +443,26 @@ class Recurrent(nn.Module):
         """All layers: output, final states, and what was watched in one layer and direction."""
         x, final = call.x, []
         seen: dict[str, Tensor] = {}
+        restarts = self.variations.learned_state and call.resets is not None
         for layer in range(self.num_layers):
             outputs = []
+            sizes = self._sizes(layer)
             for direction in range(self._directions):
                 at = layer * self._directions + direction
                 watching = (layer, direction) == watched
-                step = _Step(watch(self.program), self._stacks) if watching else self._step
+                step = self._steps[self.training, restarts]
+                step = step.watched() if watching else step
                 backend = "reference" if watching else self.backend
-                suffix = _suffix(layer, direction)
+                masks = [m.draw(x, sizes[m.stream.shape[0]]) for m in step.masks]
+                again = [call.restarts_from(direction)] if restarts else []
                 streams, new = execute(
                     step.plan(backend, self.memory, bool(direction)),
                     Given(
-                        [x],
+                        [x, *masks, *again],
                         [s[at] for s in call.state],
-                        [getattr(self, s.name + suffix) for s in self._stacks],
+                        self._tensors(layer, direction, restarts),
                         call.lengths,
-                        call.resets_from(direction),
+                        None if restarts else call.resets_from(direction),
                     ),
                 )
                 named = dict(zip(step.outputs, streams, strict=True))
@@ -384,9 +470,12 @@ class Recurrent(nn.Module):
                 final.append(new)
                 if watching:
                     seen = {name.removesuffix("'"): v for name, v in named.items()}
-            x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
+            y = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
             if self.dropout and layer < self.num_layers - 1:
-                x = nn.functional.dropout(x, self.dropout, self.training)
+                y = nn.functional.dropout(y, self.dropout, self.training)
+            if self._adds_input(layer):
+                y = y + (x if layer else call.unpadded(x))
+            x = y
         return x, [torch.stack(states) for states in zip(*final, strict=True)], seen
 
     def _leave(self, states: list[Tensor]) -> State:
@@ -400,6 +489,10 @@ class Recurrent(nn.Module):
             {v.name: sizes[v.shape[0]] for v in self.program.states},
             batch_first,
             next(self.parameters()),
+            [
+                torch.stack(s)
+                for s in zip(*(self._starts(*at) for at in self._places()), strict=True)
+            ],
         )
 
     def extra_repr(self) -> str:
@@ -417,38 +510,9 @@ class Recurrent(nn.Module):
         ):
             if getattr(self, name) != default:
                 shown.append(f"{name}={getattr(self, name)!r}")
+        shown += self.variations.shown()
         shown += [f"{k}={v!r}" for k, v in self.constants.items()]
         return ", ".join(shown)
-
-
-class _Step:
-    """A program as the operator takes it."""
-
-    def __init__(self, p: Program, stacks: Sequence[Stack]) -> None:
-        p = spelled_out(p)
-        self.text = print_program(p)
-        self.outputs = p.outputs
-        members = [q.name for stack in stacks for q in stack.members]
-        self.counts = tuple(len(stack.members) for stack in stacks)
-        self.places = tuple(members.index(q.name) for q in p.parameters)
-
-    def plan(self, backend: str, memory: str, reverse: bool) -> Plan:
-        return Plan(self.text, backend, memory, self.counts, self.places, reverse)
-
-
-def _size(name: str, size: SupportsIndex, least: int = 1) -> int:
-    """A whole number of Python's, of NumPy's or of any other making."""
-    try:
-        found = index(size)
-    except TypeError:
-        found = -1
-    if isinstance(size, bool) or found < least:
-        raise LayerError(f"{name} must be a whole number of at least {least}, got {size!r}")
-    return found
-
-
-def _is_probability(x: object) -> bool:
-    return isinstance(x, Real) and not isinstance(x, bool) and 0 <= float(x) <= 1
 
 
 def _suffix(layer: int, direction: int) -> str:

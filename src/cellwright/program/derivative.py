@@ -51,8 +51,8 @@ class Derivative:
     """Streams in: the gradient of each output of the differentiated program, in order; then its
     `saved_inputs`; then the streams that `forward` gives on top. States: the gradients of its
     states, in order. Parameters: its own, and the gradients `by_sums`, where backward reads them.
-    Streams out: the gradients of its streams in, in order. Sums: the gradients of its parameters,
-    in order."""
+    Streams out: the gradients of its streams in that it is differentiated by, in order. Sums: the
+    gradients of its parameters, in order."""
     saved_inputs: tuple[str, ...]
     """The streams in of the differentiated program that backward takes again: what it reads, and
     what it would not know a size without."""
@@ -95,8 +95,9 @@ def _zeros(shape: Shape) -> Value:
 
 
 @lru_cache(maxsize=1024)
-def derivative(p: Program) -> Derivative:
-    """The derivative of `p` by its streams in, initial states and parameters."""
+def derivative(p: Program, by: tuple[int, ...] | None = None) -> Derivative:
+    """The derivative of `p` by its initial states, its parameters, and those of its streams in that
+    `by` tells, or all of them: nothing is computed or saved for one that needs no gradient."""
     fresh = Fresh([q.name for q in p.parameters] + [c.name for c in p.constants])
     outputs = [input_(fresh(f"g_{_plain(o)}"), p.named[o].shape) for o in p.outputs]
     states = [state(fresh(f"d_{s.name}"), *s.shape) for s in p.states]
@@ -105,6 +106,7 @@ def derivative(p: Program) -> Derivative:
         for t in p.sums
     ]
 
+    streams_by = p.inputs if by is None else tuple(p.inputs[i] for i in by)
     gradients = _Gradients()
     for o, g in zip(p.outputs, outputs, strict=True):
         gradients.add(p.named[o], g)
@@ -113,7 +115,7 @@ def derivative(p: Program) -> Derivative:
     for t, g in zip(p.sums, totals, strict=True):
         gradients.add(t.value, g)
     gradients.propagate(p.values)
-    wanted = [gradients.of(v) for v in (*p.inputs, *p.states)]
+    wanted = [gradients.of(v) for v in (*streams_by, *p.states)]
     wanted += [gradients.of(q.value) for q in p.parameters]
 
     # What a rule mentions of the forward step and changes from step to step comes as a stream.
@@ -131,11 +133,8 @@ def derivative(p: Program) -> Derivative:
     streams |= {v: input_(fresh(hints[v]), v.shape) for v in saved}
     renamed = substitute(wanted, streams)
     results = [renamed[w] for w in wanted]
-    by_input, by_state = (
-        results[: len(p.inputs)],
-        results[len(p.inputs) : len(p.inputs) + len(states)],
-    )
-    by_parameter = results[len(p.inputs) + len(states) :]
+    n, m = len(streams_by), len(states)
+    by_input, by_state, by_parameter = results[:n], results[n : n + m], results[n + m :]
 
     telling = {
         renamed[g]: name
@@ -143,7 +142,9 @@ def derivative(p: Program) -> Derivative:
         if g in renamed and (name := _gradient_name(p, v))
     }
     named = shared(results, fresh, telling)
-    streams_out = [Named(fresh(f"d_{v.name}"), g) for v, g in zip(p.inputs, by_input, strict=True)]
+    streams_out = [
+        Named(fresh(f"d_{v.name}"), g) for v, g in zip(streams_by, by_input, strict=True)
+    ]
     next_states = [Named(prime(s.name), g) for s, g in zip(states, by_state, strict=True)]
     sums = [Named(fresh(f"d_{q.name}"), g) for q, g in zip(p.parameters, by_parameter, strict=True)]
     leaves = topological(results)

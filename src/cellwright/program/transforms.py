@@ -24,6 +24,7 @@ __all__ = [
     "alike",
     "biases",
     "project",
+    "rebuilt",
     "spelled_out",
     "watch",
     "with_outputs",
@@ -100,7 +101,7 @@ def without_biases(p: Program) -> Program:
             done[v] = value if value.shape == v.shape else spread(value, *v.shape)
         else:
             done[v] = substitute([v], done)[v]
-    return _rebuilt(p, done, {e.name: done[e.value] for e in p.equations}, "without_biases")
+    return rebuilt(p, done, {e.name: done[e.value] for e in p.equations}, "without_biases")
 
 
 def project(p: Program) -> Program:
@@ -143,14 +144,14 @@ def project(p: Program) -> Program:
             done[v] = substitute([v], done)[v]
     equations = {e.name: done[e.value] for e in p.equations}
     equations[output] = parameter(name, ("P", *old.shape)) @ equations[output]
-    return _rebuilt(p, done, equations, "project")
+    return rebuilt(p, done, equations, "project")
 
 
 def _no_projection(why: str) -> CellwrightError:
     return CellwrightError(f"proj_size: {why}; put a torch.nn.Linear after the layer instead")
 
 
-def _rebuilt(
+def rebuilt(
     p: Program, done: Mapping[Value, Value], equations: Mapping[str, Value], after: str
 ) -> Program:
     """`p` with its leaves exchanged, and the value of each equation."""

@@ -1,0 +1,50 @@
+"""What the arguments of a layer's constructor have to be."""
+
+from __future__ import annotations
+
+from numbers import Real
+from operator import index
+from typing import SupportsIndex
+
+from cellwright.layers.call import LayerError
+
+__all__ = ["flag", "is_probability", "rate", "whole"]
+
+
+def whole(name: str, size: SupportsIndex, least: int = 1) -> int:
+    """A whole number of Python's, of NumPy's or of any other making.
+
+    Raises LayerError where it is none, or less than `least`.
+    """
+    try:
+        found = index(size)
+    except TypeError:
+        found = -1
+    if isinstance(size, bool) or found < least:
+        raise LayerError(f"{name} must be a whole number of at least {least}, got {size!r}")
+    return found
+
+
+def flag(name: str, value: bool) -> bool:
+    """True or False.
+
+    Raises LayerError where it is neither.
+    """
+    if not isinstance(value, bool):
+        raise LayerError(f"{name} must be True or False, got {value!r}")
+    return value
+
+
+def is_probability(x: object) -> bool:
+    """Whether it is a number from 0 to 1."""
+    return isinstance(x, Real) and not isinstance(x, bool) and 0 <= float(x) <= 1
+
+
+def rate(name: str, value: float) -> float:
+    """How often something is left out: never is 0, and always, 1, is too often.
+
+    Raises LayerError where it is no such number.
+    """
+    if not is_probability(value) or value == 1:
+        raise LayerError(f"{name} must be a probability, from 0 and less than 1, got {value!r}")
+    return float(value)
