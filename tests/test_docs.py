@@ -29,7 +29,7 @@ def blocks(text: str, kind: str) -> list[str]:
 def test_the_code_of_the_readme_runs() -> None:
     shared: dict[str, object] = {}
     code = blocks(README, "python")
-    assert len(code) == 2
+    assert len(code) == 3
     for block in code:
         exec(block, shared)
     assert shared["seen"]["z"].shape == (100, 16, 36)

@@ -8,10 +8,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 
+from cellwright.backends import reference
 from cellwright.errors import CellwrightError
 from cellwright.language import cell, cell_names, print_program, program
 from cellwright.program.derivative import derivative
-from cellwright.program.memory import gates, kept
+from cellwright.program.memory import gates, kept, written
 from cellwright.program.program import Program
 from cellwright.program.variations import (
     drop_states,
@@ -35,11 +36,8 @@ VARIED = {
 
 
 def equations(p: Program) -> list[str]:
-    return [
-        line
-        for line in print_program(p).splitlines()
-        if " = " in line and not line.startswith("init ")
-    ]
+    lines = print_program(p).splitlines()
+    return [line for line in lines if " = " in line and not line.startswith("init ")]
 
 
 # --- layer normalisation ------------------------------------------------------------------------
@@ -94,6 +92,20 @@ def test_what_drop_updates_drops(text: str, expected: str) -> None:
 def test_what_is_written_to_several_states_is_dropped_at_once() -> None:
     p = drop_updates(program("z' = z + W x\nh' = h + 0.1 * z'\noutput h'"))
     assert equations(p) == ["z' = z + keep * W x", "h' = h + keep * (0.1 * z')"]
+
+
+def test_of_a_mean_values_are_dropped_and_no_weights() -> None:
+    p = drop_updates(program("i = exp(V x)\nc' = c + i * W x\nn' = n + i\nh = c' / n'\noutput h"))
+    assert equations(p)[1:] == ["c' = c + keep * (i * W x)", "n' = n + i", "h = c' / n'"]
+    for name in cell_names():
+        q = drop_updates(cell(name).program) if written(cell(name).program) else None
+        given_ = arguments(q, {"I": 3, "H": 3}, 3, 2, torch.float64) if q else None
+        if q and given_:
+            masks = [torch.zeros_like(x) for x in given_.inputs[1:]]
+            found = reference.run(
+                q, [given_.inputs[0], *masks], [0 * s for s in given_.states], given_.parameters
+            )
+            assert all(x.isfinite().all() for x in (*found.outputs, *found.states)), name
 
 
 def test_drop_updates_of_every_cell_leaves_alone_what_is_kept() -> None:

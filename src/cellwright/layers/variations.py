@@ -76,9 +76,11 @@ class Mask:
     """Whether it is drawn anew in each step; else it takes the memory of one."""
 
     def draw(self, like: Tensor, size: int) -> Tensor:
-        """`(T, B, size)`, for a stream `like`."""
+        """`(T, B, size)`, for a stream `like`; the same under one seed in every dtype."""
         T, B = like.shape[:2]
-        ones = like.new_empty(T if self.each_step else 1, B, size).bernoulli_(self.ones)
+        steps = T if self.each_step else 1
+        drawn = torch.rand(steps, B, size, device=like.device, dtype=torch.float32)
+        ones = (drawn < self.ones).to(like.dtype)
         return (ones / self.ones if self.scaled else ones).expand(T, B, size)
 
 

@@ -65,9 +65,12 @@ def _way(new: Value, on: Collection[Value]) -> dict[Value, tuple[Value, ...]]:
 
 def written(p: Program) -> Mapping[Value, tuple[int, ...]]:
     """What is written to the states that have a memory: sums on the way from an old value to a new
-    one, with the places of those of their arguments that are on no such way."""
+    one, with the places of those of their arguments that are on no such way. A state that something
+    is divided by, as the normaliser of an sLSTM, is left out: it is the weight of what is written.
+    """
     found: dict[Value, tuple[int, ...]] = {}
-    ways = [kept(p, s) for s in p.states]
+    divisors = {v.args[1] for v in p.values if v.op == "div"}
+    ways = [kept(p, s) for s in p.states if divisors.isdisjoint(carriers(p, s))]
     for way in ways:
         for v in way:
             if v.op in ("add", "sub"):

@@ -69,9 +69,10 @@ def drop_updates(p: Program) -> Program:
 
     Semeniuta, Severyn, Barth (2016), arXiv 1603.05118: `c' = f * c + m * (i * z)`, and for the GRU
     `h' = z * h + m * ((1 - z) * n)`. For any cell: of a new value, seen as a sum, those terms that
-    do not have the old value as a factor. There is one mask a size: what is written to several
-    states, as to a numerator and its denominator, is dropped for all at once. Where no state has
-    such a term, as in a simple recurrent network, masks are those of `drop_states`.
+    do not have the old value as a factor. A state that something is divided by is left alone, so
+    that of a weighted mean the values are dropped, and not their weights, which may not be 0. There
+    is one mask a size: a unit is written to in all its states or in none. Where no state has such a
+    term, as in a simple recurrent network, masks are those of `drop_states`.
 
     Raises CellwrightError where a state is not read by matrices either.
     """
