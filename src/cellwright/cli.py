@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
 from shlex import quote
@@ -261,6 +262,7 @@ def bench(
     inference: bool = False,
     memory: bool = False,
     input_gradient: bool = False,
+    with_: Annotated[tuple[str, ...], Parameter(name="--with", negative=())] = (),
     out: Path | None = None,
 ) -> None:
     """Measure layers beside torch.nn's and others, in turns, in one process.
@@ -277,7 +279,8 @@ def bench(
     threads
         Of torch; may be repeated.
     against
-        With commas between them: nn.LSTM, nn.GRU, nn.RNN; small, the cell with memory="small";
+        With commas between them: nn.LSTM, nn.GRU, nn.RNN; plain, the cell without what --with says;
+        small, that with memory="small";
         loop, the cell as a loop in torch; torchrecurrent, its layer of the same name, or one of its
         layers, as torchrecurrent.MGU.
     seconds
@@ -288,6 +291,8 @@ def bench(
         Measure what a training step needs of memory, too.
     input_gradient
         Training wants the gradient of the input, as in a layer on top of another.
+    with_
+        A variation of the cell, as layer_norm or zoneout=0.1; may be repeated.
     out
         A file for the tables, in Markdown.
     """
@@ -308,6 +313,7 @@ def bench(
             (True, False) if inference else (True,),
             memory,
             input_gradient,
+            dict(map(_variation, with_)),
         ),
         machine(),
     )
@@ -341,6 +347,21 @@ def _numbers(text: str, what: str, example: str) -> list[int]:
     if len(parts) != len(example.split(",")) or not known:
         raise CellwrightError(f"a size is {what}, as {example}; got {text!r}")
     return [int(part) for part in parts]
+
+
+def _variation(text: str) -> tuple[str, object]:
+    """A name with its value, a number or a word; without one it is True."""
+    from cellwright.layers.variations import NAMES
+
+    name, _, value = text.partition("=")
+    if name not in NAMES:
+        raise CellwrightError(f"--with takes {', '.join(NAMES)}, as zoneout=0.1; got {text!r}")
+    if not value:
+        return name, True
+    for kind in (int, float):
+        with suppress(ValueError):
+            return name, kind(value)
+    return name, value
 
 
 @app.command

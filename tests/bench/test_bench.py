@@ -472,7 +472,7 @@ def test_memory_is_not_told_where_the_system_does_not(monkeypatch: pytest.Monkey
         (("lstm", "--threads", "0"), 2, 'Invalid value "0" for --threads. Must be >= 1.'),
         (("lstm", "--threads", "two"), 2, '--threads: unable to convert "two" into int'),
         (("lstm", *SMALL, "--against", "nn.LSTM,keras"), 1, "'keras' is nothing to measure against"
-            ": choose nn.LSTM, nn.GRU, nn.RNN, small, loop, torchrecurrent"),
+            ": choose nn.LSTM, nn.GRU, nn.RNN, plain, small, loop, torchrecurrent"),
         (("lstm", *SMALL, "--against", "torchrecurrent.LSTMM"), 1,
             "torchrecurrent has no layer called 'LSTMM'"),
         (("lstm", *SMALL, "--out", "absent/page.md"), 1,
@@ -530,3 +530,29 @@ def test_peers_are_layers_of_these_sizes() -> None:
     pytest.importorskip("torchrecurrent")
     for name in ("torchrecurrent", "torchrecurrent.MGU"):
         assert peer(name, cell("peephole_lstm"), 3, 4)(x)[0].shape == (5, 2, 4)
+
+
+# --- variations ---------------------------------------------------------------------------------
+
+
+def test_a_varied_cell_beside_the_plain_one(command: Callable[..., SimpleNamespace]) -> None:
+    """Masks are those of one seed where results are checked, in training; else there are none."""
+    options = ("--with", "zoneout=0.5", "--with", "layer_norm", "--with", "heads=2")
+    found = command("lstm", *SMALL, "--against", "plain", "--inference", *options)
+    assert found.code == 0, found.err
+    assert "zoneout=0.5" in found.out
+    assert "plain" in found.out
+
+
+@pytest.mark.parametrize("word", ["zoneut=0.1", "bias", "=3"])
+def test_a_variation_that_there_is_not(command: Callable[..., SimpleNamespace], word: str) -> None:
+    found = command("lstm", *SMALL, "--with", word)
+    assert found.code == 1
+    assert "--with takes layer_norm, zoneout, recurrent_dropout" in found.err
+
+
+@pytest.mark.usefixtures("mistaken")
+def test_a_wrong_varied_cell_is_not_timed(timed: list[str]) -> None:
+    with pytest.raises(ParityError, match="results differ from the reference"):
+        next(bench([cell("lstm")], [Size(5, 2, 3, 4)], peers=(), variations={"zoneout": 0.5}))
+    assert not timed

@@ -478,7 +478,7 @@ def test_each_layer_and_direction_draws_its_own() -> None:
 
 def test_no_gradient_of_a_mask_is_computed() -> None:
     m = layer("lstm", zoneout=0.2, recurrent_dropout=0.3)
-    step = m._steps[True, False]
+    step = m.steps[True, False]
     assert len(step.masks) == 3
     known = passes(step.text, step.plan("cpu", "fast", reverse=False).by)
     assert [p.outputs for p in known.backward] == [(), ("d_x",)]

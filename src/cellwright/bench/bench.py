@@ -3,11 +3,12 @@ is timed is right."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from math import ceil, exp, log
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,11 +17,10 @@ from cellwright.backends.registry import select
 from cellwright.bench.contestants import Loop, MissingPeerError, peer, step
 from cellwright.bench.measure import Timing, extra_memory, gemm_peak, interleaved
 from cellwright.errors import CellwrightError
-from cellwright.language import Cell, print_program
+from cellwright.language import Cell
 from cellwright.layers.passes import passes
 from cellwright.layers.recurrent import Recurrent
 from cellwright.program.program import Program
-from cellwright.program.transforms import spelled_out
 from cellwright.schedule.facts import products
 
 __all__ = ["PEERS", "SIZES", "Measurement", "ParityError", "Size", "bench", "geometric_mean"]
@@ -62,6 +62,7 @@ class Measurement:
     """One cell, at one size, on some threads."""
 
     cell: str
+    """Its name, and how it is varied."""
     backend: str
     """What ran it."""
     size: Size
@@ -103,11 +104,13 @@ def bench(
     modes: Sequence[bool] = (True, False),
     memory: bool = False,
     input_gradient: bool = False,
+    variations: Mapping[str, Any] = MappingProxyType({}),
 ) -> Iterator[Measurement]:
     """Rows as they are measured.
 
     `modes`: whether a run is one of training. `input_gradient`: whether training wants the gradient
-    of the input, as a layer on top of another does.
+    of the input, as a layer on top of another does. `variations`: more arguments of the cells'
+    layers, as `zoneout`; peers have none of them.
 
     Raises ParityError, before a row is timed, where its results are not right, and MissingPeerError
     for a peer that there is none of; of torchrecurrent's layers those that it has are measured, and
@@ -120,7 +123,7 @@ def bench(
             for size in sizes:
                 for cell in cells:
                     yield from _rows(
-                        cell, size, count, peers, seconds, modes, memory, input_gradient
+                        cell, size, count, peers, seconds, modes, memory, input_gradient, variations
                     )
     finally:
         torch.set_num_threads(before)
@@ -135,11 +138,12 @@ def _rows(
     modes: Sequence[bool],
     memory: bool,
     input_gradient: bool,
+    variations: Mapping[str, Any],
 ) -> Iterator[Measurement]:
     torch.manual_seed(0)
     width = size.H if cell.program.inputs[0].shape == ("H",) else size.I
     x = torch.randn(size.T, size.B, width, requires_grad=input_gradient)
-    layer = Recurrent(cell, width, size.H)
+    layer = Recurrent(cell, width, size.H, **variations)
     beside, absent = {}, []
     for name in peers:
         try:
@@ -149,6 +153,8 @@ def _rows(
                 raise
             absent.append(str(e))
     for training in modes:
+        for module in (layer, *beside.values()):
+            module.train(training)
         for own in (layer, *(m for m in beside.values() if isinstance(m, Recurrent))):
             check_parity(own, x, training)
         runs = {name: step(module, x, training) for name, module in beside.items()}
@@ -161,7 +167,7 @@ def _rows(
                 if (grown := extra_memory(step(module, x, training=True))) is not None:
                     found[name] = grown
         yield Measurement(
-            cell=cell.name,
+            cell=", ".join((cell.name, *layer.variations.shown())),
             backend=_backend(layer, x, training),
             size=size,
             threads=threads,
@@ -182,7 +188,7 @@ def _rows(
 
 def _backend(layer: Recurrent, x: Tensor, training: bool) -> str:
     """What runs a layer."""
-    known = passes(print_program(spelled_out(layer.program)))
+    known = passes(layer.steps[training, False].text)
     trained = (known.derivative.forward, known.backward[x.requires_grad])
     programs = trained if training else (known.program,)
     names = (select(layer.backend, p, x.device, x.dtype).name for p in programs)
@@ -256,8 +262,8 @@ def _excess(layer: Recurrent, x: Tensor, training: bool) -> tuple[float, float] 
     found = _results(layer, x, training)
     torch.set_num_threads(1)  # what follows is many small operations
     try:
-        reference = _results(Loop(layer), x, training)
-        right = _results(Loop(deepcopy(layer).double()), x, training)
+        reference = _results(_reference(layer), x, training)
+        right = _results(_reference(layer).double(), x, training)
     finally:
         torch.set_num_threads(threads)
     for own, near, exact in zip(found, reference, right, strict=True):
@@ -269,8 +275,16 @@ def _excess(layer: Recurrent, x: Tensor, training: bool) -> tuple[float, float] 
     return None
 
 
+def _reference(layer: Recurrent) -> nn.Module:
+    """A copy that nothing compiled runs; a loop knows nothing of variations."""
+    copied = deepcopy(layer)
+    copied.backend = "reference"
+    return copied if layer.variations.shown() else Loop(copied)
+
+
 def _results(module: nn.Module, x: Tensor, training: bool) -> list[Tensor]:
-    """The output and the gradients that are wanted, in float64."""
+    """The output and the gradients that are wanted, in float64; masks are those of one seed."""
+    torch.manual_seed(0)
     parameters = list(module.parameters())
     x = x.to(parameters[0].dtype)
     with torch.set_grad_enabled(training):

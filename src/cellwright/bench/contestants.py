@@ -39,13 +39,16 @@ class Loop(nn.Module):
 
 
 def peer(name: str, cell: Cell, input_size: int, hidden_size: int) -> nn.Module:
-    """`nn.LSTM` and its like; `small`, the cell itself with `memory="small"`; `loop`, see Loop;
+    """`nn.LSTM` and its like; `plain`, the cell itself without variations; `small`, that with
+    `memory="small"`; `loop`, see Loop;
     `torchrecurrent`, its layer of the same name, or `torchrecurrent.PeepholeLSTM`, one of another.
 
     Raises MissingPeerError where there is none.
     """
     library, _, wanted = name.partition(".")
     match library:
+        case "plain":
+            return Recurrent(cell, input_size, hidden_size)
         case "small":
             return Recurrent(cell, input_size, hidden_size, memory="small")
         case "loop":
@@ -56,7 +59,7 @@ def peer(name: str, cell: Cell, input_size: int, hidden_size: int) -> nn.Module:
         case "torchrecurrent":
             return _torchrecurrent(wanted or cell.name, input_size, hidden_size)
     raise MissingPeerError(
-        f"{name!r} is nothing to measure against: choose nn.LSTM, nn.GRU, nn.RNN, small, "
+        f"{name!r} is nothing to measure against: choose nn.LSTM, nn.GRU, nn.RNN, plain, small, "
         "loop, torchrecurrent, or one of its layers, as torchrecurrent.MGU"
     )
 

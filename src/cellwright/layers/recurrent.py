@@ -180,7 +180,7 @@ class Recurrent(nn.Module):
         self.stacks: tuple[Stack, ...] = stacks(p)
         fresh = Fresh(stack.name for stack in self.stacks)
         self._initial = {s.name: fresh(f"initial_{s.name}") for s in p.states}
-        self._steps = steps(self._varied, self.stacks, self.variations.learned_state)
+        self.steps = steps(self._varied, self.stacks, self.variations.learned_state)
         # A cell that mixes its input with values of the hidden size has x of size H.
         square = p.inputs[0].shape != ("I",)
         sizes = [self._sizes(layer)["I"] for layer in range(self.num_layers)]
@@ -216,7 +216,7 @@ class Recurrent(nn.Module):
             )
 
     def __getstate__(self) -> dict[str, Any]:
-        derived = ("program", "stacks", "_steps", "_twin", "_as_torch", "_varied", "_initial")
+        derived = ("program", "stacks", "steps", "_twin", "_as_torch", "_varied", "_initial")
         return {k: v for k, v in self.__dict__.items() if k not in derived}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -450,7 +450,7 @@ class Recurrent(nn.Module):
             for direction in range(self._directions):
                 at = layer * self._directions + direction
                 watching = (layer, direction) == watched
-                step = self._steps[self.training, restarts]
+                step = self.steps[self.training, restarts]
                 step = step.watched() if watching else step
                 backend = "reference" if watching else self.backend
                 masks = [m.draw(x, sizes[m.stream.shape[0]]) for m in step.masks]

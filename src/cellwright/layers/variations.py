@@ -16,7 +16,7 @@ from cellwright.program.program import Program
 from cellwright.program.transforms import project
 from cellwright.program.variations import drop_states, drop_updates, layer_norm, zoneout
 
-__all__ = ["Mask", "Variations", "Varied", "dense", "vary"]
+__all__ = ["NAMES", "Mask", "Variations", "Varied", "dense", "vary"]
 
 DROPPED_ON = ("update", "state")
 """What `recurrent_dropout` drops."""
@@ -61,6 +61,10 @@ class Variations:
             for f in fields(self)
             if getattr(self, f.name) != f.default
         ]
+
+
+NAMES = tuple(f.name for f in fields(Variations))
+"""The arguments."""
 
 
 @dataclass(frozen=True)
