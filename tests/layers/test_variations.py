@@ -428,20 +428,18 @@ def test_each_on_the_engine(quickly_built: None, option: str) -> None:
 
 @pytest.mark.parametrize("name", cell_names())
 def test_every_cell_can_be_varied(name: str) -> None:
-    """Two steps of a layer of it, and of what there is of it to drop and to cut in blocks."""
+    """A cell without matrices in its recurrence has nothing of them to drop, nor blocks."""
     options = {"layer_norm": True, "zoneout": 0.2, "learned_state": True, "residual": True}
-    m = layer(name, H, recurrent_dropout=0.3, **options)
-    for changed in ({"recurrent_dropout": 0.3, "recurrent_dropout_on": "state"}, {"heads": 2}):
-        try:
-            m(draw(2, B, H))[0].sum().backward()
-        finally:
-            assert all(w.grad is not None for w in m.parameters())
-        try:
-            m = layer(name, H, **{**options, **changed})
-        except LayerError as e:
-            assert "no matrix reads a state" in str(e) or "no recurrent matrix" in str(e)
-            return
-    assert m(draw(2, B, H))[0].isfinite().all()
+    options |= {"recurrent_dropout": 0.3}
+    try:
+        m = layer(name, H, recurrent_dropout_on="state", heads=2, **options)
+    except LayerError as e:
+        assert "no matrix reads a state" in str(e) or "no recurrent matrix" in str(e)
+        m = layer(name, H, **options)
+    y = m(draw(2, B, H))[0]
+    y.sum().backward()
+    assert y.isfinite().all()
+    assert all(w.grad is not None for w in m.parameters())
 
 
 # --- as modules ---------------------------------------------------------------------------------
@@ -491,18 +489,16 @@ def test_small_memory_draws_once() -> None:
     assert same(results(small, x, resets=resets), results(fast, x, resets=resets), 1e-11)
 
 
-@pytest.mark.parametrize("restarts", [False, True])
-def test_compile(restarts: bool) -> None:
+def test_compile() -> None:
     torch._dynamo.reset()
     one = {**ALL, "num_layers": 1, "bidirectional": False, "dropout": 0.0}
     m, x = layer("lstm", **one), draw(T, B, H).requires_grad_()
-    given_ = {"resets": torch.rand(T, B) < 0.3} if restarts else {}
-    run = torch.compile(lambda x: m(x, **given_), fullgraph=True, backend="aot_eager")
-    y, _ = run(x)
-    y.sum().backward()
+    resets = torch.rand(T, B) < 0.3
+    run = torch.compile(lambda x: m(x, resets=resets), fullgraph=True, backend="aot_eager")
+    run(x)[0].sum().backward()
     assert all(w.grad is not None and w.grad.isfinite().all() for w in m.parameters())
     m.eval()
-    assert same(run(x), m(x, **given_), 1e-11)
+    assert same(run(x), m(x, resets=resets), 1e-11)
 
 
 def test_copies_and_checkpoints() -> None:
@@ -610,14 +606,14 @@ def test_forget_bias_of_several_vectors() -> None:
 
 
 def test_chrono() -> None:
-    m = Recurrent("lstm", 3, 5000)
+    m = Recurrent("lstm", 3, 1000)
     torch.manual_seed(0)
     v = cellwright.init.chrono_(m, 51).views()
     assert torch.equal(v["b_i"], -v["b_f"])
     times = v["b_f"].detach().exp()
-    assert 1 <= float(times.min()) < 1.1
-    assert 49.9 < float(times.max()) <= 50.001
-    assert abs(float(times.mean()) - 25.5) < 1
+    assert 1 <= float(times.min()) < 1.2
+    assert 49.8 < float(times.max()) <= 50.001
+    assert abs(float(times.mean()) - 25.5) < 2
     v = cellwright.init.chrono_(Recurrent("mut1", 50, 50), 51).views()
     assert float(v["b_z"].detach().max()) <= 0
 
