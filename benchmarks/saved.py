@@ -4,15 +4,12 @@ import os
 import re
 from pathlib import Path
 
-from cellwright.bench.table import ASKED
 from cellwright.study.environment import processor
 
 
 def save(name: str, lines: list[str]) -> None:
     """Writes a page of Markdown to `results/MACHINE`, the machine being named by its processor, and
     by what oneDNN is held to, if it is."""
-    if any(name in os.environ for name in ASKED) and not all(name in os.environ for name in ASKED):
-        raise SystemExit(f"set all of {', '.join(ASKED)}, or none: the two sides have to be alike")
     about = f"{processor()} {os.environ.get('ONEDNN_MAX_CPU_ISA', '')}"
     words = re.findall(r"[a-z0-9]+", re.sub(r"\(.*?\)|Processor", "", about).lower())
     folder = Path(__file__).with_name("results") / "-".join(words)

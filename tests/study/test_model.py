@@ -8,8 +8,11 @@ from cellwright.study.model import NextFrame, nats
 from cellwright.study.sizes import hidden_size_for, learned_values
 from tiny import KEYS
 
+# The others' input has the hidden size.
+ANY_SIZE = [n for n in cell_names() if cell(n).program.inputs[0].shape == ("I",)]
 
-@pytest.mark.parametrize("name", cell_names())
+
+@pytest.mark.parametrize("name", ANY_SIZE)
 @pytest.mark.parametrize("budget", [600, 20_000])
 def test_hidden_size_is_the_largest_within_the_budget(name: str, budget: int) -> None:
     keys = 6 if budget == 600 else 88
