@@ -56,6 +56,21 @@ def test_the_readme_names_every_cell() -> None:
         assert f"`{name}`" in README
 
 
+def test_the_introduction_shows_cells_as_they_are() -> None:
+    lines = {e.text for name in cell_names() for e in cell(name).equations}
+    text = (ROOT / "docs" / "introduction.md").read_text()
+    shown = [
+        line.split("#")[0].strip() for block in blocks(text, "") for line in block.splitlines()
+    ]
+    assert len(shown) == 18
+    assert set(shown) <= lines
+
+
+def test_the_cell_of_the_docs_runs() -> None:
+    [text] = blocks((ROOT / "docs" / "own-cell.md").read_text(), "cell")
+    assert Recurrent(parse(text), 3, 4)(torch.randn(5, 2, 3))[0].shape == (5, 2, 4)
+
+
 def test_the_example_of_the_language_runs() -> None:
     [text] = blocks(LANGUAGE, "cell")
     layer = Recurrent(parse(text), 3, 4, floor=0.1)

@@ -318,10 +318,19 @@ def test_what_an_author_writes_stays_text() -> None:
     assert not re.search(r"https?:(?!//www\.w3\.org/2000/svg)", diagram(drawn))
 
 
-def test_the_picture_of_the_readme_is_up_to_date() -> None:
-    """Made by: cellwright diagram peephole_lstm --against lstm -o docs/images/peephole_lstm.svg."""
-    file = Path(__file__).parents[2] / "docs" / "images" / "peephole_lstm.svg"
-    assert file.read_text("utf-8") == diagram(cell("peephole_lstm"), cell("lstm"))
+@pytest.mark.parametrize(
+    ("name", "against"),
+    [
+        ("lstm", None),
+        ("peephole_lstm", "lstm"),
+        ("coupled_lstm", "lstm"),
+        ("gru_reset_before", None),
+    ],
+)
+def test_the_pictures_of_the_docs_are_up_to_date(name: str, against: str | None) -> None:
+    """Made by: cellwright diagram NAME [--against OTHER] -o docs/images/NAME.svg."""
+    file = Path(__file__).parents[2] / "docs" / "images" / f"{name}.svg"
+    assert file.read_text("utf-8") == diagram(cell(name), cell(against) if against else None)
 
 
 def test_equations_that_are_the_same_are_said_to_be() -> None:
