@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from cellwright.errors import CellwrightError
 from cellwright.program.legality import check
@@ -25,6 +26,7 @@ __all__ = [
     "biases",
     "project",
     "rebuilt",
+    "rewritten",
     "spelled_out",
     "watch",
     "with_outputs",
@@ -139,9 +141,7 @@ def project(p: Program) -> Program:
     name = Fresh(p.names)("W_hr")
     done: dict[Value, Value] = {old: state(old.name, "P")}
     done |= {m: parameter(m.name, (m.shape[0], "P")) for m in applied}
-    for v in p.values:
-        if v not in done:
-            done[v] = substitute([v], done)[v]
+    done = rewritten(p, lambda _, new: new, done)
     equations = {e.name: done[e.value] for e in p.equations}
     equations[output] = parameter(name, ("P", *old.shape)) @ equations[output]
     return rebuilt(p, done, equations, "project")
@@ -149,6 +149,20 @@ def project(p: Program) -> Program:
 
 def _no_projection(why: str) -> CellwrightError:
     return CellwrightError(f"proj_size: {why}; put a torch.nn.Linear after the layer instead")
+
+
+def rewritten(
+    p: Program,
+    change: Callable[[Value, Value], Value],
+    leaves: Mapping[Value, Value] = MappingProxyType({}),
+) -> dict[Value, Value]:
+    """What becomes of every value: `change` is given it as it was, and built of what has become of
+    its arguments. `leaves` are exchanged before."""
+    done = dict(leaves)
+    for v in p.values:
+        if v not in done:
+            done[v] = change(v, substitute([v], done)[v])
+    return done
 
 
 def rebuilt(

@@ -17,12 +17,11 @@ from cellwright.program.ops import (
     constant,
     input_,
     parameter,
-    substitute,
     topological,
 )
 from cellwright.program.program import Constant, Parameter, Program, prime
 from cellwright.program.sharing import Fresh
-from cellwright.program.transforms import rebuilt
+from cellwright.program.transforms import rebuilt, rewritten
 
 __all__ = ["drop_states", "drop_updates", "initial", "layer_norm", "restart", "zoneout"]
 
@@ -34,18 +33,20 @@ def layer_norm(p: Program) -> Program:
     gain. A product that the cell normalises itself is left alone, and so are biases, which are
     added behind.
     """
-    done: dict[Value, Value] = {}
     own = _standardized(p)
     fresh = Fresh(p.names)
     gains: dict[Value, Value] = {}
-    for v in p.values:
-        done[v] = substitute([v], done)[v]
-        if v.op == "apply" and v not in own:
-            m = v.args[0]
-            if m not in gains:
-                name = m.args[0].name + "_T" if m.op == "transpose" else m.name
-                gains[m] = parameter(fresh(f"gain_{name}"), v.shape)
-            done[v] = gains[m] * build("standardize", done[v])
+
+    def normalised(v: Value, new: Value) -> Value:
+        if v.op != "apply" or v in own:
+            return new
+        m = v.args[0]
+        if m not in gains:
+            name = m.args[0].name + "_T" if m.op == "transpose" else m.name
+            gains[m] = parameter(fresh(f"gain_{name}"), v.shape)
+        return gains[m] * build("standardize", new)
+
+    done = rewritten(p, normalised)
     q = replace(p, parameters=(*p.parameters, *(Parameter(g, 1.0) for g in gains.values())))
     return rebuilt(q, done, {e.name: done[e.value] for e in p.equations}, "layer_norm")
 
@@ -82,15 +83,13 @@ def drop_updates(p: Program) -> Program:
     fresh = Fresh(p.names)
     shapes = dict.fromkeys(v.shape for v in at)
     masks = {shape: input_(fresh("keep"), shape) for shape in shapes}
-    done: dict[Value, Value] = {}
-    for v in p.values:
-        done[v] = substitute([v], done)[v]
-        if v in at:
-            args = [
-                masks[v.shape] * done[a] if i in at[v] else done[a] for i, a in enumerate(v.args)
-            ]
-            done[v] = build(v.op, *args)
-    return _with_streams(p, done, masks.values(), "drop_updates")
+
+    def dropped(v: Value, new: Value) -> Value:
+        at_v = at.get(v, ())
+        args = [masks[v.shape] * a if i in at_v else a for i, a in enumerate(new.args)]
+        return build(v.op, *args) if at_v else new
+
+    return _with_streams(p, rewritten(p, dropped), masks.values(), "drop_updates")
 
 
 def drop_states(p: Program) -> Program:
@@ -118,13 +117,11 @@ def drop_states(p: Program) -> Program:
         raise CellwrightError("no matrix reads a state, so there is nothing that could be dropped")
     fresh = Fresh(p.names)
     masks = {s: input_(fresh(f"keep_{s.name}"), s.shape) for s in p.states if s in read.values()}
-    done: dict[Value, Value] = {}
-    for v in p.values:
-        done[v] = substitute([v], done)[v]
-        if v in read:
-            m, x = done[v].args
-            done[v] = m @ (masks[read[v]] * x)
-    return _with_streams(p, done, masks.values(), "drop_states")
+
+    def dropped(v: Value, new: Value) -> Value:
+        return new.args[0] @ (masks[read[v]] * new.args[1]) if v in read else new
+
+    return _with_streams(p, rewritten(p, dropped), masks.values(), "drop_states")
 
 
 # --- states -------------------------------------------------------------------------------------
@@ -163,10 +160,8 @@ def restart(p: Program) -> Program:
     again = input_(fresh("restart"), ())
     names = initial(p)
     start = {s: parameter(names[s.name], s.shape) for s in p.states}
-    done: dict[Value, Value] = {s: build("where", again, v, s) for s, v in start.items()}
-    for v in p.values:
-        if v not in done:
-            done[v] = substitute([v], done)[v]
+    begun = {s: build("where", again, v, s) for s, v in start.items()}
+    done = rewritten(p, lambda _, new: new, begun)
     return _with_streams(p, done, [again], "restart")
 
 
