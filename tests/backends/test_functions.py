@@ -27,8 +27,8 @@ CLOSE: dict[str, tuple[Callable[[Numbers], Numbers], float]] = {
     "sigmoid": (lambda x: 1 / (1 + np.exp(-x)), 3.1),
     "tanh": (np.tanh, 3.5),
     "exp": (np.exp, 1.4),
-    "softplus": (lambda x: np.logaddexp(x, 0), 2.2),
-    "log": (np.log, 1.1),
+    "softplus": (lambda x: np.logaddexp(x, 0), 3.6),
+    "log": (np.log, 2.8),
     "sin": (np.sin, 0.8),
     "cos": (np.cos, 0.8),
 }
