@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from cellwright.cli import app
 from cellwright.export.latex import latex
 from cellwright.language import cell, cell_names, program
 from cellwright.program.derivative import derivative
@@ -102,11 +103,12 @@ def test_show_has_equations_captions_counts_and_paper() -> None:
     assert cellwright("show", "np") == cellwright("show", "lstm")
 
 
-def test_show_derivative_is_a_program_of_the_language() -> None:
+def test_show_derivative_is_a_program_of_the_language(capsys: pytest.CaptureFixture[str]) -> None:
     """What is piped into a file reads back."""
+    assert program(cellwright("show", "lstm", "--derivative"))
     for name in cell_names():
-        shown = cellwright("show", name, "--derivative")
-        assert program(shown) == derivative(cell(name).program).backward
+        app(["show", name, "--derivative"], result_action="return_value")
+        assert program(capsys.readouterr().out) == derivative(cell(name).program).backward
 
 
 def test_show_derivative_says_what_is_saved_under_a_new_name() -> None:
@@ -230,9 +232,10 @@ def test_check_says_what_a_file_means(tmp_path: Path) -> None:
     assert "No equation sets gatte, so it is learned; or did you mean gate?" in said
 
 
-def test_check_of_the_catalogue_finds_no_misspelt_name() -> None:
+def test_check_of_the_catalogue_finds_no_misspelt_name(capsys: pytest.CaptureFixture[str]) -> None:
     for name in cell_names():
-        said = cellwright("check", name)
+        app(["check", name], result_action="return_value")
+        said = capsys.readouterr().out
         assert f"{name}: ok" in said
         assert "did you mean" not in said
 

@@ -367,7 +367,7 @@ def test_a_learned_state_starts_at_zero_and_learns() -> None:
 
 @pytest.mark.parametrize("option", EACH)
 @pytest.mark.parametrize("name", CELLS)
-def test_gradcheck(name: str, option: str) -> None:
+def test_gradcheck_and_gradgradcheck(name: str, option: str) -> None:
     """Of the reference; under a seed masks are the same in every call."""
     torch.manual_seed(0)
     options = {"dtype": torch.float64, "backend": "reference", **EACH[option]}
@@ -381,6 +381,7 @@ def test_gradcheck(name: str, option: str) -> None:
 
     inputs = (x, *m.parameters())
     assert torch.autograd.gradcheck(run, inputs, fast_mode=True)
+    assert torch.autograd.gradgradcheck(run, inputs, fast_mode=True)
 
 
 @pytest.fixture(scope="module")
