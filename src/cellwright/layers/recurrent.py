@@ -488,7 +488,7 @@ class Recurrent(nn.Module):
             self.num_layers * self._directions,
             {v.name: sizes[v.shape[0]] for v in self.program.states},
             batch_first,
-            next(self.parameters()),
+            getattr(self, self.stacks[0].name + _suffix(0, 0)),
             [
                 torch.stack(s)
                 for s in zip(*(self._starts(*at) for at in self._places()), strict=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -44,6 +44,8 @@ class Extent:
     team: Team
     block: int
     """How many units lie together in the engine's memory."""
+    forms: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What form.py makes of it, once."""
 
     def places(
         self, values: Iterable[Value], pairs: Iterable[tuple[Value, Value]], reverse: bool

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import torch
@@ -11,9 +11,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from cellwright.backends.cpu.build import BuildError
-from cellwright.backends.cpu.plan import Place, Plan, plan
-from cellwright.backends.reference import Kept, Result
-from cellwright.program.ops import Value
+from cellwright.backends.cpu.form import BYTES, LENGTHS, POOL, RESETS, Asked, form
+from cellwright.backends.cpu.plan import Plan, plan
+from cellwright.backends.reference import Env, Kept, Result
 from cellwright.program.program import Program
 
 __all__ = ["obstacle", "run"]
@@ -108,57 +108,57 @@ class _Call:
         kept: Kept | None,
         onto: Sequence[Tensor] | None,
     ) -> Result:
-        like, made, e = self.like, self.plan.layout, self.extent
+        like, e = self.like, self.extent
         self._check("lengths", lengths, (e.B,), lengths is not None and lengths.is_floating_point())
         self._check("resets", resets, (e.T, e.B), resets is not None and resets.dtype != torch.bool)
-        s = made.schedule
-        public, own = s.outputs[: len(s.outputs) - keep], s.outputs[len(s.outputs) - keep :]
-        parted = resets is not None or (self.reverse and lengths is not None)
-        candidates = () if parted else self.plan.pairs
-        pairs = [pair for pair in candidates if {*pair} <= {*own} - {*public}]
-        shared = [state for state, _ in pairs]
-        places, room = e.places([v for v in own if v not in public], pairs, self.reverse)
-        pool = like.new_empty(room)
-        outputs = {v: self._empty(v) for v in public}
-        streams = {v: (pool, place) for v, place in places.items()}
-        for v, x in outputs.items():
-            streams[v] = x, Place(0, (x.stride(0), x.stride(1), e.block))
+        asked = Asked(lengths is not None, resets is not None, self.reverse, keep, onto is not None)
+        known = form(self.plan, e, asked)
+        numbers = known.numbers[:]
+        if lengths is not None:
+            numbers[LENGTHS] = self._address(lengths.to(torch.int64))
+        if resets is not None:
+            numbers[RESETS] = self._address(resets)
+        self._put_streams_in(numbers, known.inputs, kept)
+        outputs = {v: like.new_empty(shape) for v, shape in known.outputs.items()}
+        for at, v in known.seen:
+            numbers[at] = outputs[v].data_ptr()
+        pool = like.new_empty(known.room)
+        numbers[POOL], numbers[BYTES] = pool.data_ptr(), pool.nbytes
+        for at, offset in known.inside:
+            numbers[at] = numbers[POOL] + offset * like.itemsize
         final = [like.new_empty(e.B, x.shape[-1]) for x in self.states]
         if onto is None:
             sums = self.plan.sums(like, e.sizes)
         else:
-            sums = {v: x.contiguous() for v, x in zip(s.sums, onto, strict=True)}
-
-        given = [e.T, e.B, *e.team, int(self.reverse), int(onto is not None)]
-        given.append(0 if lengths is None else self._address(lengths.to(torch.int64)))
-        given.append(0 if resets is None else self._address(resets))
-        given += pool.data_ptr(), pool.nbytes
-        given += [e.sizes[n] for n in made.sizes]
-        given += self._streams_in(kept)
-        for v in (*made.outputs, *made.previous):
-            x, place = streams[v]
-            given += place.given(x)
-            if v in made.previous:
-                given.append(v in shared)
-        for x, y in zip(self.states, final, strict=True):
-            given += self._address(x), y.data_ptr()
-        given += [self._address(self.fixed[v]) for v in self.plan.vectors]
-        for m, turned in self.plan.matrices:
-            x = self.fixed[m]
-            self.held.append(x)
-            given += x.data_ptr(), *(x.stride()[::-1] if turned else x.stride())
-        given += [sums[v].data_ptr() for v in self.plan.sums_in_order]
-        numbers = array("q", given)
+            wanted = self.plan.layout.schedule.sums
+            sums = {v: x.contiguous() for v, x in zip(wanted, onto, strict=True)}
+        numbers.extend(self._rest(final, sums))
         failure = self.engine.run(numbers.buffer_info()[0])
         if failure == 1:
             raise MemoryError("the CPU engine could not get memory for its states and matrices")
         assert not failure, "a cell and its kernels were compiled for different processors"
+        s = self.plan.layout.schedule
         return Result(
-            [outputs[v] for v in public],
+            [outputs[v] for v in s.outputs[: len(s.outputs) - keep]],
             final,
             [sums[v] for v in s.sums],
-            _kept([streams[v] for v in own]) if keep else None,
+            Kept([pool, *(outputs[v] for v in known.seen_too)], known.about) if keep else None,
         )
+
+    def _rest(self, final: Sequence[Tensor], sums: Env) -> Iterator[int]:
+        """Addresses of states, of what is the same in every step, and of sums."""
+        for x, y in zip(self.states, final, strict=True):
+            yield self._address(x)
+            yield y.data_ptr()
+        for v in self.plan.vectors:
+            yield self._address(self.fixed[v])
+        for m, turned in self.plan.matrices:
+            x = self.fixed[m]
+            self.held.append(x)
+            yield x.data_ptr()
+            yield from x.stride()[::-1] if turned else x.stride()
+        for v in self.plan.sums_in_order:
+            yield sums[v].data_ptr()
 
     def _check(self, name: str, x: Tensor | None, shape: tuple[int, ...], mistaken: bool) -> None:
         if x is not None and (mistaken or x.shape != shape or x.device.type != "cpu"):
@@ -173,28 +173,18 @@ class _Call:
         self.held.append(x)
         return x.data_ptr()
 
-    def _empty(self, v: Value) -> Tensor:
-        e = self.extent
-        return self.like.new_empty(e.T, e.B, e.sizes[v.shape[0]] if v.shape else 1)
-
-    def _streams_in(self, kept: Kept | None) -> list[int]:
+    def _put_streams_in(self, numbers: array[int], at: int, kept: Kept | None) -> None:
         """Address and strides of each stream that is read."""
-        found: list[int] = []
+        block = self.extent.block
         for i in self.plan.inputs:
             if i < len(self.inputs):
                 x = self.inputs[i]
                 x = x if x.stride(-1) == 1 else x.contiguous()
                 self.held.append(x)
-                found += x.data_ptr(), x.stride(0), x.stride(1), self.extent.block
+                here = (x.data_ptr(), x.stride(0), x.stride(1), block)
             else:
                 assert kept is not None
                 tensor, place = kept.about[i - len(self.inputs)]
-                found += place.given(kept.tensors[tensor])
-        return found
-
-
-def _kept(streams: Sequence[tuple[Tensor, Place]]) -> Kept:
-    """Streams as a run keeps them: most share a tensor; one that is given too is kept as given."""
-    tensors = list({id(x): x for x, _ in streams}.values())
-    numbers = {id(x): i for i, x in enumerate(tensors)}
-    return Kept(tensors, [(numbers[id(x)], place) for x, place in streams])
+                here = place.given(kept.tensors[tensor])
+            numbers[at : at + 4] = array("q", here)
+            at += 4
