@@ -147,6 +147,15 @@ def test_gradients_that_are_one_number_repeated() -> None:
     agree(list(found), list(expected))
 
 
+@pytest.mark.parametrize(("T", "B"), [(1, 1), (1, 3), (2, 2), (4, 1)])
+@pytest.mark.parametrize("name", [*CELLS, "gru_reset_before", "fgr", "layer_norm_lstm"])
+def test_so_few_rows_that_matrices_are_not_packed(name: str, T: int, B: int) -> None:
+    for sizes in ((5, 1), (3, 8), (37, 23), (130, 70)):
+        m, reference = layer(name, *sizes), layer(name, *sizes, backend="reference")
+        x = draw(T, B, sizes[0])
+        agree(trained(m, x), trained(reference, x))
+
+
 @pytest.mark.parametrize("memory", ["fast", "small"])
 @pytest.mark.parametrize("backend", ["cpu", "reference"])
 def test_no_sequences(backend: str, memory: str) -> None:

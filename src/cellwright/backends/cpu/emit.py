@@ -183,7 +183,7 @@ class _Emitter:
         for m, x in terms(v):
             kind, k = self.source(phase, x)
             panel, columns = of.panels.index(Panel(phase, i, m)), of.sizes.index(m.shape[1])
-            yield f"p.{kind}[{k}]", f"p.panels[{panel}]", f"p.size[{columns}]"
+            yield f"p.{kind}[{k}]", f"p.matrix[{panel}]", f"p.size[{columns}]"
 
     def _home(self, v: Value) -> tuple[str, int] | None:
         """Where a product is made right away: the one memory that it is kept in, where nothing

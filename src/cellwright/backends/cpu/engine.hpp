@@ -54,7 +54,7 @@ struct Part {
     REAL* total[TOTALS + 1];                    // sums over rows and steps
     const REAL* vector[VECTORS + 1];
     REAL number[NUMBERS + 1];
-    const REAL* panels[PANELS + 1];
+    Matrix matrix[PANELS + 1];
     REAL* scratch;                              // (products, SLICE, BLOCK)
     long size[SIZES + 1], first[SIZES + 1], last[SIZES + 1];
     bool mirrored;                              // blocks from the last to the first
@@ -70,7 +70,6 @@ static void ahead(Part& p);
 static void loop(Part& p);
 static void behind(Part& p);
 
-INLINE long least(long a, long b) { return a < b ? a : b; }
 INLINE long most(long a, long b) { return a > b ? a : b; }
 INLINE long blocks_of(long n) { return (n + BLOCK - 1) / BLOCK; }
 
@@ -99,7 +98,7 @@ constexpr long CACHED = 262144 / sizeof(REAL);  // of what is read again and aga
 // A matrix with what it is applied to.
 struct Factor {
     const Stream& a;
-    const REAL* packed;
+    const Matrix& m;
     long k;
 };
 
@@ -121,7 +120,7 @@ static void make(const Part& p, int size, const Stream& to, const Factor (&facto
                 const long block = p.mirrored ? p.first[size] + p.last[size] - 1 - i : i;
                 Term terms[COUNT];
                 for (int j = t; j < t + at_once; j++)
-                    terms[j] = term(factors[j].a, from, factors[j].packed, block, factors[j].k);
+                    terms[j] = term(factors[j].a, from, factors[j].m, block, factors[j].k);
                 const long wide = Own ? width(p, size, block) : p.size[size] - block * BLOCK;
                 kernels->multiply({place(to, block, from), to.row, wide}, least(high, p.n - from),
                                   terms + t, at_once, t > 0);
@@ -360,7 +359,7 @@ static void add_outer(const Given& g, const Work* work, Term* terms, int o, long
     for (long r = 0; r < g.groups; r++) {
         const Work& w = work[r * g.sharing];
         const Stream &x = w.chunk.chunk[a], &y = w.chunk.chunk[b];
-        terms[r] = {place(x, left, 0), 0, place(y, right, 0), w.rows};
+        terms[r] = {place(x, left, 0), 0, place(y, right, 0), w.rows, 0, 0};
     }
     REAL* const out = g.matrix_sum[OUTER_SUM[o]] + left * BLOCK * columns + right * BLOCK;
     kernels->multiply_transposed({out, columns, columns - right * BLOCK}, least(BLOCK, n), terms,
@@ -400,19 +399,26 @@ static void share_out(const Given& g, Part& p, int share, int sharing) {
     }
 }
 
+// Whether matrices are packed: not for so few rows that reading them is all there is to do.
+static bool packs(const Given& g) {
+    bool by_rows = true;
+    for (int i = 0; i < PANELS; i++) by_rows &= g.by_column[i] == 1;
+    return !by_rows || g.steps * g.batch > 4;
+}
+
 // What a call has memory for.
 struct Room {
     Barrier* barriers;
     Rows rows;
     Term* terms;  // (threads, groups)
     REAL* vectors[VECTORS + 1];
-    REAL* panels[PANELS + 1];
+    REAL* panels[PANELS + 1];  // null where matrices are used as they are given
     Work* work;   // (groups, sharing)
 };
 
 // What one thread of a team does in a call.
 static void run_thread(const Given& g, const Room& m, long steps, long me, long team) {
-    for (int i = 0; i < PANELS; i++) {
+    for (int i = 0; i < PANELS && packs(g); i++) {
         const long n = g.size[PANEL_ROWS[i]], k = g.size[PANEL_COLUMNS[i]];
         for (long b = me; b < blocks_of(n); b += team)
             kernels->pack(m.panels[i], g.matrix[i], g.by_row[i], g.by_column[i], n, k, b);
@@ -470,8 +476,10 @@ static Room room(const Given& g, Arena& arena, long steps) {
     m.rows.order = g.lengths ? arena.take<long>(g.batch + g.steps + 1) : 0;
     m.terms = arena.take<Term>(threads * g.groups);
     for (int i = 0; i < VECTORS; i++) m.vectors[i] = arena.stream(1, g.size[VECTOR_SIZE[i]]).at;
-    for (int i = 0; i < PANELS; i++)
-        m.panels[i] = arena.stream(g.size[PANEL_COLUMNS[i]], g.size[PANEL_ROWS[i]]).at;
+    for (int i = 0; i < PANELS; i++) {
+        const long n = g.size[PANEL_ROWS[i]], k = g.size[PANEL_COLUMNS[i]];
+        m.panels[i] = packs(g) ? arena.stream(k, n).at : 0;
+    }
     m.work = arena.take<Work>(threads);
     for (long r = 0; r < g.groups; r++) {
         Work w;
@@ -479,7 +487,10 @@ static Room room(const Given& g, Arena& arena, long steps) {
         Part& p = w.step;
         for (int i = 0; i < VECTORS; i++) p.vector[i] = m.vectors[i];
         for (int i = 0; i < NUMBERS; i++) p.number[i] = g.number[i];
-        for (int i = 0; i < PANELS; i++) p.panels[i] = m.panels[i];
+        for (int i = 0; i < PANELS; i++) {
+            const long n = g.size[PANEL_ROWS[i]];
+            p.matrix[i] = packs(g) ? Matrix{m.panels[i], n, 0} : Matrix{g.matrix[i], n, g.by_row[i]};
+        }
         p.barrier = m.barriers + r;
         lay_out(g, arena, w, rows, rows * steps);
         for (long s = 0; s < g.sharing; s++) {

@@ -103,8 +103,44 @@ static void put_part(REAL* to, const REAL* from, long wide, bool add) {
     if (wide) write<false>(to, load(from) + (add ? read<false>(to, edge) : V{}), edge);
 }
 
+// Units of one row of a result, from `first` on, by matrices that are not packed.
+template <int UNITS>
+static void dots(REAL* to, const Term* terms, int count, long row, long first, bool add) {
+    V sum[UNITS] = {};
+    for (int t = 0; t < count; t++) {
+        const REAL* a = terms[t].a + row * BLOCK;
+        const REAL* w = terms[t].panel + first * terms[t].by_row;
+        for (long left = terms[t].k; left > 0; left -= BLOCK, a += terms[t].block, w += BLOCK)
+            for (long j = 0; j < least(left, BLOCK); j += LANES) {
+                const I mask = lanes(left - j);
+                const bool whole = left - j >= LANES;
+                const V x = whole ? load(a + j) : read<false>(a + j, mask);
+#pragma GCC unroll 8
+                for (int u = 0; u < UNITS; u++) {
+                    const REAL* const at = w + u * terms[t].by_row + j;
+                    sum[u] += x * (whole ? load(at) : read<false>(at, mask));
+                }
+            }
+    }
+#pragma GCC unroll 8
+    for (int u = 0; u < UNITS; u++) to[first + u] = added_up(sum[u]) + (add ? to[first + u] : 0);
+}
+
+// Zero beyond the last unit, as with a panel.
+static void unpacked(Result to, long n, const Term* terms, int count, bool add) {
+    const long units = least(to.wide, terms[0].n);
+    for (long row = 0; row < n; row++) {
+        REAL* const at = to.at + row * to.stride;
+        long u = 0;
+        for (; u + 8 <= units; u += 8) dots<8>(at, terms, count, row, u, add);
+        for (; u < units; u++) dots<1>(at, terms, count, row, u, add);
+        for (; u < to.wide; u++) at[u] = 0;
+    }
+}
+
 template <bool Transposed>
 static void products(Result to, long n, const Term* terms, int count, bool add) {
+    if (!Transposed && terms[0].by_row) return unpacked(to, n, terms, count, add);
     alignas(64) REAL whole[TILE * BLOCK];
     const bool far = !Transposed && n <= 3 * TILE && terms[0].k >= 256;
     Tile* const* const of_height = to.wide <= LANES ? Tiles<Transposed, false, 1>::of_height

@@ -16,18 +16,31 @@ INLINE REAL* place(const Stream& s, long block, long row) {
     return s.at + block * s.block + row * s.row;
 }
 
+// A matrix (n, k): packed, which is block by block of its rows as a panel (k, BLOCK); or, where it
+// is used too seldom for that, as it is given, row by row.
+struct Matrix {
+    const REAL* at;
+    long n;
+    long by_row;  // from one row to the next; 0 where it is packed
+};
+
 // One term of a sum of products: rows of units as the engine keeps them, each block's rows BLOCK
-// apart, and a panel (k, BLOCK). Transposed, both are blocks, and k are their rows.
+// apart, and a panel (k, BLOCK). Transposed, both are blocks, and k are their rows. Where `by_row` is
+// not 0, there are `n` rows of a matrix instead of a panel.
 struct Term {
     const REAL* a;
     long block;
     const REAL* panel;
     long k;
+    long by_row, n;
 };
 
-// Of the product of a matrix, packed, with a vector: the part that is one block of the result.
-INLINE Term term(const Stream& a, long from, const REAL* packed, long block, long k) {
-    return {place(a, 0, from), a.block, packed + block * k * BLOCK, k};
+INLINE long least(long a, long b) { return a < b ? a : b; }
+
+// Of the product of a matrix with a vector: the part that is one block of the result.
+INLINE Term term(const Stream& a, long from, const Matrix& m, long block, long k) {
+    const REAL* const panel = m.at + block * BLOCK * (m.by_row ? m.by_row : k);
+    return {place(a, 0, from), a.block, panel, k, m.by_row, least(BLOCK, m.n - block * BLOCK)};
 }
 
 // Where a result goes: its rows `stride` apart, BLOCK wide at the most; LANES and BLOCK are fastest.

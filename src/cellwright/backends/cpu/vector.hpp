@@ -118,9 +118,11 @@ INLINE V quotient(V a, V b) {
 }
 
 INLINE REAL added_up(V v) {
-    REAL sum = 0;
-    for (long l = 0; l < LANES; l++) sum += v[l];
-    return sum;
+#pragma GCC unroll 4
+    for (long half = LANES / 2; half; half /= 2)
+#pragma GCC unroll 8
+        for (long l = 0; l < half; l++) v[l] += v[l + half];
+    return v[0];
 }
 
 }  // namespace

@@ -150,7 +150,7 @@ void loop_1(Part& p) {
         // t_2 = R_n^T delta_n
         {
             const Term terms[] = {
-                term(p.chunk[1], from, p.panels[0], block, p.size[0]),
+                term(p.chunk[1], from, p.matrix[0], block, p.size[0]),
             };
             kernels->multiply({p.scratch + 0 * SLICE * BLOCK, BLOCK, width(p, 0, block)}, rows, terms, 1, false);
         }
@@ -183,8 +183,8 @@ void loop_2(Part& p) {
     each_block(p, 0, [&](long block, long from, long rows) {
         {
             const Term terms[] = {
-                term(p.chunk[2], from, p.panels[1], block, p.size[0]),
-                term(p.chunk[3], from, p.panels[2], block, p.size[0]),
+                term(p.chunk[2], from, p.matrix[1], block, p.size[0]),
+                term(p.chunk[3], from, p.matrix[2], block, p.size[0]),
             };
             kernels->multiply({p.scratch + 0 * SLICE * BLOCK, BLOCK, width(p, 0, block)}, rows, terms, 2, false);
         }
@@ -196,9 +196,9 @@ void loop_2(Part& p) {
 void behind_0(Part& p) {
     // d_x = W_n^T delta_n + W_z^T delta_z + W_r^T delta_r
     make<false>(p, 1, p.out[0], {
-        {p.chunk[1], p.panels[3], p.size[0]},
-        {p.chunk[2], p.panels[4], p.size[0]},
-        {p.chunk[3], p.panels[5], p.size[0]},
+        {p.chunk[1], p.matrix[3], p.size[0]},
+        {p.chunk[2], p.matrix[4], p.size[0]},
+        {p.chunk[3], p.matrix[5], p.size[0]},
     });
 }
 

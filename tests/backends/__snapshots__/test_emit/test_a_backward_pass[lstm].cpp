@@ -141,20 +141,20 @@ void loop_0(Part& p) {
 void loop_1(Part& p) {
     // d_h' = R_o^T delta_o + R_z^T delta_z + R_f^T delta_f + R_i^T delta_i
     make<true>(p, 0, p.now[0], {
-        {p.chunk[0], p.panels[0], p.size[0]},
-        {p.chunk[1], p.panels[1], p.size[0]},
-        {p.chunk[2], p.panels[2], p.size[0]},
-        {p.chunk[3], p.panels[3], p.size[0]},
+        {p.chunk[0], p.matrix[0], p.size[0]},
+        {p.chunk[1], p.matrix[1], p.size[0]},
+        {p.chunk[2], p.matrix[2], p.size[0]},
+        {p.chunk[3], p.matrix[3], p.size[0]},
     });
 }
 
 void behind_0(Part& p) {
     // d_x = W_o^T delta_o + W_z^T delta_z + W_f^T delta_f + W_i^T delta_i
     make<false>(p, 1, p.out[0], {
-        {p.chunk[0], p.panels[4], p.size[0]},
-        {p.chunk[1], p.panels[5], p.size[0]},
-        {p.chunk[2], p.panels[6], p.size[0]},
-        {p.chunk[3], p.panels[7], p.size[0]},
+        {p.chunk[0], p.matrix[4], p.size[0]},
+        {p.chunk[1], p.matrix[5], p.size[0]},
+        {p.chunk[2], p.matrix[6], p.size[0]},
+        {p.chunk[3], p.matrix[7], p.size[0]},
     });
 }
 

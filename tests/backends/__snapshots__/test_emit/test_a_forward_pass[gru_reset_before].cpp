@@ -44,13 +44,13 @@ namespace {
 
 void ahead_0(Part& p) {
     make<true>(p, 0, p.chunk[1], {
-        {p.chunk[0], p.panels[0], p.size[1]},
+        {p.chunk[0], p.matrix[0], p.size[1]},
     });
     make<true>(p, 0, p.chunk[3], {
-        {p.chunk[0], p.panels[1], p.size[1]},
+        {p.chunk[0], p.matrix[1], p.size[1]},
     });
     make<true>(p, 0, p.chunk[2], {
-        {p.chunk[0], p.panels[2], p.size[1]},
+        {p.chunk[0], p.matrix[2], p.size[1]},
     });
 }
 
@@ -99,13 +99,13 @@ void loop_0(Part& p) {
     each_block(p, 0, [&](long block, long from, long rows) {
         {
             const Term terms[] = {
-                term(p.old[0], from, p.panels[3], block, p.size[0]),
+                term(p.old[0], from, p.matrix[3], block, p.size[0]),
             };
             kernels->multiply({p.scratch + 0 * SLICE * BLOCK, BLOCK, width(p, 0, block)}, rows, terms, 1, false);
         }
         {
             const Term terms[] = {
-                term(p.old[0], from, p.panels[4], block, p.size[0]),
+                term(p.old[0], from, p.matrix[4], block, p.size[0]),
             };
             kernels->multiply({p.scratch + 1 * SLICE * BLOCK, BLOCK, width(p, 0, block)}, rows, terms, 1, false);
         }
@@ -151,7 +151,7 @@ void loop_1(Part& p) {
     each_block(p, 0, [&](long block, long from, long rows) {
         {
             const Term terms[] = {
-                term(p.buffer[2], from, p.panels[5], block, p.size[0]),
+                term(p.buffer[2], from, p.matrix[5], block, p.size[0]),
             };
             kernels->multiply({p.scratch + 0 * SLICE * BLOCK, BLOCK, width(p, 0, block)}, rows, terms, 1, false);
         }

@@ -44,16 +44,16 @@ namespace {
 
 void ahead_0(Part& p) {
     make<true>(p, 0, p.chunk[1], {
-        {p.chunk[0], p.panels[0], p.size[1]},
+        {p.chunk[0], p.matrix[0], p.size[1]},
     });
     make<true>(p, 0, p.chunk[2], {
-        {p.chunk[0], p.panels[1], p.size[1]},
+        {p.chunk[0], p.matrix[1], p.size[1]},
     });
     make<true>(p, 0, p.chunk[3], {
-        {p.chunk[0], p.panels[2], p.size[1]},
+        {p.chunk[0], p.matrix[2], p.size[1]},
     });
     make<true>(p, 0, p.chunk[4], {
-        {p.chunk[0], p.panels[3], p.size[1]},
+        {p.chunk[0], p.matrix[3], p.size[1]},
     });
 }
 
@@ -125,25 +125,25 @@ void loop_0(Part& p) {
     each_block(p, 0, [&](long block, long from, long rows) {
         {
             const Term terms[] = {
-                term(p.old[0], from, p.panels[4], block, p.size[0]),
+                term(p.old[0], from, p.matrix[4], block, p.size[0]),
             };
             kernels->multiply({p.scratch + 0 * SLICE * BLOCK, BLOCK, width(p, 0, block)}, rows, terms, 1, false);
         }
         {
             const Term terms[] = {
-                term(p.old[0], from, p.panels[5], block, p.size[0]),
+                term(p.old[0], from, p.matrix[5], block, p.size[0]),
             };
             kernels->multiply({p.scratch + 1 * SLICE * BLOCK, BLOCK, width(p, 0, block)}, rows, terms, 1, false);
         }
         {
             const Term terms[] = {
-                term(p.old[0], from, p.panels[6], block, p.size[0]),
+                term(p.old[0], from, p.matrix[6], block, p.size[0]),
             };
             kernels->multiply({p.scratch + 2 * SLICE * BLOCK, BLOCK, width(p, 0, block)}, rows, terms, 1, false);
         }
         {
             const Term terms[] = {
-                term(p.old[0], from, p.panels[7], block, p.size[0]),
+                term(p.old[0], from, p.matrix[7], block, p.size[0]),
             };
             kernels->multiply({p.scratch + 3 * SLICE * BLOCK, BLOCK, width(p, 0, block)}, rows, terms, 1, false);
         }

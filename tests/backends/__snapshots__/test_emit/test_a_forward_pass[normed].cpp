@@ -63,12 +63,12 @@ void ahead_0_units_0(Part& p, long block, long from, long rows) {
 void ahead_0(Part& p) {
     memset(p.partial[0], 0, p.n * LANES * sizeof(REAL));
     make<true>(p, 0, p.chunk[3], {
-        {p.chunk[0], p.panels[0], p.size[1]},
+        {p.chunk[0], p.matrix[0], p.size[1]},
     });
     each_block(p, 0, [&](long block, long from, long rows) {
         {
             const Term terms[] = {
-                term(p.chunk[0], from, p.panels[1], block, p.size[1]),
+                term(p.chunk[0], from, p.matrix[1], block, p.size[1]),
             };
             kernels->multiply({p.scratch + 0 * SLICE * BLOCK, BLOCK, width(p, 0, block)}, rows, terms, 1, false);
         }
@@ -178,7 +178,7 @@ void loop_0(Part& p) {
     each_block(p, 0, [&](long block, long from, long rows) {
         {
             const Term terms[] = {
-                term(p.old[0], from, p.panels[2], block, p.size[0]),
+                term(p.old[0], from, p.matrix[2], block, p.size[0]),
             };
             kernels->multiply({p.scratch + 0 * SLICE * BLOCK, BLOCK, width(p, 0, block)}, rows, terms, 1, false);
         }
@@ -220,7 +220,7 @@ void loop_1(Part& p) {
     each_block(p, 0, [&](long block, long from, long rows) {
         {
             const Term terms[] = {
-                term(p.buffer[0], from, p.panels[3], block, p.size[0]),
+                term(p.buffer[0], from, p.matrix[3], block, p.size[0]),
             };
             kernels->multiply({p.scratch + 0 * SLICE * BLOCK, BLOCK, width(p, 0, block)}, rows, terms, 1, false);
         }
