@@ -5,12 +5,13 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help compare test lint sanitize wheel clean
+.PHONY: help compare test lint docs sanitize wheel clean
 
 help:
 	@echo "make compare   train the four classic cells side by side, write compare/report.html"
 	@echo "make test      run the tests"
 	@echo "make lint      run ruff and mypy"
+	@echo "make docs      build the site and its gallery of cells, build/site/index.html"
 	@echo "make sanitize  run every cell in C++ built with AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make wheel     build dist/*.whl, with every cell compiled for x86-64 with and without AVX"
 	@echo "make clean     remove $(VENV)"
@@ -25,6 +26,10 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "Site: build/site/index.html"
 
 # A shared library that is loaded into Python needs the sanitizers' own loaded first, and libstdc++
 # for them, which the compiler is spared. Leaks are Python's and torch's. The cache is not that of the
@@ -50,7 +55,11 @@ $(VENV)/.installed: $(VENV)/bin/pip pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	touch $@
 
-$(VENV)/.installed-test: $(VENV)/.installed
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed-docs
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
 	touch $@
 

@@ -399,7 +399,7 @@ TABLE: Mapping[str, Operation] = _rows(
               lambda g, y, x: (None,), cpp="sign({0})"),
     Operation("step", "1 where v is positive, else 0; its derivative counts as 0",
               lambda t, x: (x > 0).to(x.dtype), lambda g, y, x: (None,), cpp="step({0})"),
-    Operation("where", "where(v, a, b): a where v is positive, else b",
+    Operation("where", "a where v is positive, else b",
               lambda t, v, a, b: t.where(v > 0, a, b),
               lambda g, y, v, a, b: (
                   None, build("where", v, g, number(0)), build("where", v, number(0), g)
