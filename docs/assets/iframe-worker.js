@@ -1,3 +1,40 @@
-/* iframe-worker 1.0.4: web workers in pages that are opened from disk, where browsers allow none.
- * Copyright (c) 2020-2022 Martin Donath, MIT licence. The file shim/index.js of the npm package. */
-"use strict";(()=>{function c(s,n){parent.postMessage(s,n||"*")}function d(...s){return s.reduce((n,e)=>n.then(()=>new Promise(r=>{let t=document.createElement("script");t.src=e,t.onload=r,document.body.appendChild(t)})),Promise.resolve())}var o=class extends EventTarget{constructor(e){super();this.url=e;this.m=e=>{e.source===this.w&&(this.dispatchEvent(new MessageEvent("message",{data:e.data})),this.onmessage&&this.onmessage(e))};this.e=(e,r,t,i,m)=>{if(r===`${this.url}`){let a=new ErrorEvent("error",{message:e,filename:r,lineno:t,colno:i,error:m});this.dispatchEvent(a),this.onerror&&this.onerror(a)}};let r=document.createElement("iframe");r.hidden=!0,document.body.appendChild(this.iframe=r),this.w.document.open(),this.w.document.write(`<html><body><script>postMessage=${c};importScripts=${d};addEventListener("error",({error})=>{parent.dispatchEvent(new ErrorEvent("error",{filename:"${e}",error}))})<\/script><script src=${e}?${+Date.now()}><\/script></body></html>`),this.w.document.close(),onmessage=this.m,onerror=this.e,this.r=new Promise((t,i)=>{this.w.onload=t,this.w.onerror=i})}terminate(){this.iframe.remove(),onmessage=onerror=null}postMessage(e){this.r.catch().then(()=>{this.w.dispatchEvent(new MessageEvent("message",structuredClone({data:e})))})}get w(){return this.iframe.contentWindow}};window.IFrameWorker=o;location.protocol==="file:"&&(window.Worker=o);})();
+// Search in pages opened from disk, where browsers start no workers: what a worker would run, a hidden
+// frame runs. The theme asks for it by the name IFrameWorker, and waits for importScripts.
+if (location.protocol === "file:") {
+  const page = (url) => `<script>
+    postMessage = (data) => frameElement.answered(data);
+    importScripts = async (...scripts) => {
+      for (const src of scripts)
+        await new Promise((onload, onerror) =>
+          document.head.append(Object.assign(document.createElement("script"), { src, onload, onerror })));
+    };
+  <\/script><script src="${url}"><\/script>`;
+
+  window.Worker = window.IFrameWorker = class extends EventTarget {
+    constructor(url) {
+      super();
+      this.frame = document.createElement("iframe");
+      this.frame.hidden = true;
+      document.body.append(this.frame);
+      this.frame.answered = (data) => {
+        const event = new MessageEvent("message", { data });
+        this.onmessage?.(event);
+        this.dispatchEvent(event);
+      };
+      this.ready = new Promise((done) => (this.frame.onload = done));
+      const inside = this.frame.contentDocument;
+      inside.open();
+      inside.write(page(url));
+      inside.close();
+    }
+
+    async postMessage(data) {
+      await this.ready;
+      this.frame.contentWindow.dispatchEvent(new MessageEvent("message", { data }));
+    }
+
+    terminate() {
+      this.frame.remove();
+    }
+  };
+}
