@@ -1,0 +1,1 @@
+"""What trials and seeds can say, and how sure that is."""
