@@ -9,8 +9,8 @@ from math import isfinite
 import numpy as np
 
 from cellwright.study.results import Comparison
-from cellwright.study.statistics import CONFIDENCE, Contrast, contrast, holm, interval
-from cellwright.study.words import loss, p_value
+from cellwright.study.statistics.welch import CONFIDENCE, Contrast, contrast, holm, interval
+from cellwright.study.words import amount, loss, p_equals
 
 __all__ = ["Standing", "rank", "sentences"]
 
@@ -97,7 +97,7 @@ def _verdict(s: Standing, baseline: Standing) -> str:
             return f"{s.cell} cannot be compared with {baseline.cell}: {one.cell} {why}."
     assert s.difference is not None
     way = "better" if s.difference < 0 else "worse"
-    size = _nats(abs(s.difference))
+    size = amount(abs(s.difference), "nats")
     if s.p is None or s.difference_interval is None:
         few = min((s, baseline), key=lambda one: len(one.losses))
         out = f"{size} {way} than" if s.difference else "equal to"
@@ -107,11 +107,11 @@ def _verdict(s: Standing, baseline: Standing) -> str:
         )
     seeds = _seeds(len(s.losses), len(baseline.losses))
     if s.shown:
-        return f"{s.cell} is {way} than {baseline.cell} by {size}, {_p(s.p)}."
-    most = _nats(max(map(abs, s.difference_interval)))
+        return f"{s.cell} is {way} than {baseline.cell} by {size}, {p_equals(s.p)}."
+    most = amount(max(map(abs, s.difference_interval)), "nats")
     return (
         f"{s.cell} and {baseline.cell}: no difference that {seeds} can show "
-        f"({_p(s.p)}; at most about {most} either way)."
+        f"({p_equals(s.p)}; at most about {most} either way)."
     )
 
 
@@ -171,13 +171,3 @@ def _runs(n: int) -> str:
 
 def _seeds(a: int, b: int) -> str:
     return f"{a} seeds" if a == b else f"{a} against {b} seeds"
-
-
-def _nats(value: float) -> str:
-    """Two significant digits at the most: more is noise."""
-    return f"{value:.2f} nats" if value >= 0.0095 else f"{value:.2g} nats"
-
-
-def _p(p: float) -> str:
-    text = p_value(p)
-    return f"p {text}" if text.startswith("<") else f"p = {text}"

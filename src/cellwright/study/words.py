@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import isfinite
 
-__all__ = ["duration", "loss", "p_value", "signed"]
+__all__ = ["amount", "duration", "loss", "p_equals", "p_value", "signed"]
 
 
 def loss(value: float | None) -> str:
@@ -29,6 +29,21 @@ def p_value(p: float | None) -> str:
     while p != round(p, digits) == 0.05:
         digits += 1
     return f"{p:.{digits}f}"
+
+
+def p_equals(p: float) -> str:
+    """`p < 0.001`, `p = 0.004`."""
+    text = p_value(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
+def amount(value: float, unit: str = "") -> str:
+    """A size that people may compare with another: two or three digits, as more is noise."""
+    if value >= 10:
+        text = f"{value:,.{1 if value < 99.95 else 0}f}"
+    else:
+        text = f"{value:.2f}" if value >= 0.0095 else f"{value:.2g}"
+    return f"{text} {unit}".rstrip()
 
 
 def duration(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -9,7 +10,7 @@ from math import isfinite
 import numpy as np
 from scipy import stats
 
-__all__ = ["CONFIDENCE", "Contrast", "contrast", "holm", "interval"]
+__all__ = ["CONFIDENCE", "Contrast", "check_finite", "contrast", "holm", "interval"]
 
 CONFIDENCE = 0.95
 """Of every interval; a difference is one where the corrected p is below 1 - this."""
@@ -33,7 +34,7 @@ def interval(values: Sequence[float]) -> tuple[float, float] | None:
 
     Raises ValueError for a value that is not finite.
     """
-    _check(values)
+    check_finite(values)
     if len(values) < 2:
         return None
     error = float(stats.sem(values))
@@ -51,13 +52,15 @@ def contrast(a: Sequence[float], b: Sequence[float], of: int = 1) -> Contrast | 
 
     Raises ValueError for a value that is not finite.
     """
-    _check([*a, *b])
+    check_finite([*a, *b])
     if len(a) < 2 or len(b) < 2:
         return None
     difference = float(np.mean(a) - np.mean(b))
     if len(set(a)) == len(set(b)) == 1:  # scipy divides by the variance
         return Contrast(difference, difference, difference, 1.0 if a[0] == b[0] else 0.0)
-    result = stats.ttest_ind(a, b, equal_var=False)
+    with warnings.catch_warnings():  # of one group without variation, which does no harm
+        warnings.simplefilter("ignore", RuntimeWarning)
+        result = stats.ttest_ind(a, b, equal_var=False)
     bounds = result.confidence_interval(1 - (1 - CONFIDENCE) / of)
     return Contrast(difference, float(bounds.low), float(bounds.high), float(result.pvalue))
 
@@ -77,6 +80,7 @@ def holm(p: Sequence[float]) -> tuple[float, ...]:
     return tuple(corrected)
 
 
-def _check(values: Sequence[float]) -> None:
+def check_finite(values: Sequence[float]) -> None:
+    """Raise ValueError for a value that is not finite."""
     if not all(isfinite(v) for v in values):
-        raise ValueError(f"losses must be finite, got {list(values)}")
+        raise ValueError(f"values must be finite, got {list(values)}")

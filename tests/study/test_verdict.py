@@ -1,98 +1,18 @@
 from __future__ import annotations
 
-from math import inf, nan
+from math import inf
 
-import numpy as np
 import pytest
 from scipy import stats
 
-from cellwright.study.statistics import contrast, holm, interval
+from cellwright.study.statistics.welch import contrast, interval
 from cellwright.study.verdict import rank, sentences
-from cellwright.study.words import p_value
+from cellwright.study.words import amount, p_value
 from tiny import comparison
 
 A = (8.52, 8.47, 8.55, 8.49, 8.50)
 B = (8.61, 8.58, 8.66, 8.57, 8.63)
 SAME = (8.53, 8.46, 8.54, 8.51, 8.48)
-
-
-def test_interval_by_hand() -> None:
-    # Mean 3, standard deviation sqrt(2.5), t(0.975, 4) = 2.776445: half width 1.963243.
-    assert interval([1, 2, 3, 4, 5]) == pytest.approx((1.036757, 4.963243), abs=1e-6)
-    assert interval([1.0]) is None
-    assert interval([]) is None
-
-
-def test_contrast_by_the_textbook() -> None:
-    """Welch (1947): the standard error and its degrees of freedom, written out."""
-    va, vb = np.var(A, ddof=1) / 5, np.var(B, ddof=1) / 5
-    error, freedom = np.sqrt(va + vb), (va + vb) ** 2 / (va**2 / 4 + vb**2 / 4)
-    t = (np.mean(A) - np.mean(B)) / error
-    found = contrast(A, B)
-    assert found is not None
-    assert found.p == pytest.approx(2 * stats.t.sf(abs(t), freedom), rel=1e-9)
-    half = stats.t.ppf(0.975, freedom) * error
-    assert (found.low, found.high) == pytest.approx(
-        (found.difference - half, found.difference + half)
-    )
-    assert found.difference == pytest.approx(-0.104)
-
-
-def test_intervals_of_a_set_hold_together() -> None:
-    """Bonferroni: of three intervals each leaves out a third of 5%."""
-    alone, one_of_three = contrast(A, B), contrast(A, B, of=3)
-    assert alone is not None
-    assert one_of_three is not None
-    assert one_of_three.p == alone.p
-    reference = stats.ttest_ind(A, B, equal_var=False).confidence_interval(1 - 0.05 / 3)
-    assert (one_of_three.low, one_of_three.high) == pytest.approx((reference.low, reference.high))
-    ranking = rank(comparison({"lstm": B, "gru": A, "rnn": SAME, "mgu": SAME}))
-    assert [s.difference_interval for s in ranking if s.cell == "gru"] == [
-        (one_of_three.low, one_of_three.high)
-    ]
-
-
-def test_contrast_without_variation() -> None:
-    equal, apart = contrast([1.0, 1.0], [1.0, 1.0]), contrast([1.0, 1.0], [2.0, 2.0])
-    assert equal is not None
-    assert apart is not None
-    assert (equal.difference, equal.p) == (0.0, 1.0)
-    assert (apart.difference, apart.low, apart.high, apart.p) == (-1.0, -1.0, -1.0, 0.0)
-
-
-@pytest.mark.parametrize("value", [inf, nan])
-def test_a_loss_that_is_not_finite_is_refused(value: float) -> None:
-    with pytest.raises(ValueError, match="finite"):
-        interval([1.0, value])
-    with pytest.raises(ValueError, match="finite"):
-        contrast([1.0, 2.0], [1.0, value])
-
-
-def test_holm_by_hand() -> None:
-    # In order 0.005 * 4, 0.01 * 3, 0.03 * 2, and 0.04 * 1 raised to the one before it.
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx((0.03, 0.06, 0.06, 0.02))
-    assert holm([0.4, 0.9]) == pytest.approx((0.8, 0.9))
-    assert holm([0.6, 0.7]) == (1.0, 1.0)
-    assert holm([0.03]) == (0.03,)
-    assert holm([]) == ()
-
-
-def test_false_alarms_among_ties_are_rare() -> None:
-    """Four cells that are equal, five seeds each: at most 5% of comparisons claim any difference.
-
-    Uncorrected, more than 9% do: the simulation can tell.
-    """
-    rng = np.random.default_rng(0)
-    simulations = 4000
-    losses = rng.normal(8.5, 0.02, (simulations, 4, 5))
-    p = stats.ttest_ind(losses[:, 1:], losses[:, :1], axis=2, equal_var=False).pvalue
-    for group, found in zip(losses[:5], p[:5], strict=True):  # the same test as ours
-        ours = [contrast(tuple(other), tuple(group[0])) for other in group[1:]]
-        assert [c.p for c in ours if c] == pytest.approx(list(found))
-    alarms = np.mean([min(holm(list(row))) < 0.05 for row in p])
-    tolerance = 3 * np.sqrt(0.05 * 0.95 / simulations)
-    assert alarms <= 0.05 + tolerance
-    assert np.mean(p.min(1) < 0.05) > 0.09
 
 
 def test_ranking() -> None:
@@ -108,6 +28,15 @@ def test_ranking() -> None:
     assert not mgu.shown
     assert gru.losses == B
     assert gru.interval == interval(B)
+
+
+def test_intervals_of_a_ranking_hold_together() -> None:
+    ranking = rank(comparison({"lstm": B, "gru": A, "rnn": SAME, "mgu": SAME}))
+    one_of_three = contrast(A, B, of=3)
+    assert one_of_three is not None
+    assert [s.difference_interval for s in ranking if s.cell == "gru"] == [
+        (one_of_three.low, one_of_three.high)
+    ]
 
 
 def test_a_difference_in_words() -> None:
@@ -215,3 +144,21 @@ def test_p_in_words(p: float | None, text: str) -> None:
 def test_nothing_at_all() -> None:
     found = comparison({"lstm": (), "gru": ()})
     assert sentences(found)[0] == "gru cannot be compared with lstm: lstm has no finished run."
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (0.0012, "0.0012"),
+        (0.0094, "0.0094"),
+        (0.0096, "0.01"),
+        (1.234, "1.23"),
+        (12.34, "12.3"),
+        (99.96, "100"),
+        (12345.6, "12,346"),
+    ],
+)
+def test_amounts_in_words(value: float, text: str) -> None:
+    assert amount(value) == text
+    assert amount(value, "nats") == f"{text} nats"
