@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-__all__ = ["bernoulli"]
+__all__ = ["bernoulli", "categorical", "past"]
 
 
 def bernoulli(logits: Tensor, targets: Tensor, lengths: Tensor) -> Tensor:
@@ -15,6 +15,16 @@ def bernoulli(logits: Tensor, targets: Tensor, lengths: Tensor) -> Tensor:
     """
     each = binary_cross_entropy_with_logits(logits, targets, reduction="none").sum(2)  # (T, B)
     return each.masked_fill(past(each, lengths), 0).sum(0)
+
+
+def categorical(logits: Tensor, targets: Tensor) -> Tensor:
+    """The negative log-likelihood in nats at each place; 0 where the target is below 0.
+
+    `logits` are `(…, C)`, `targets`, from 0 to C - 1, and the result `(…)`.
+    """
+    flat = logits.flatten(0, -2)
+    each = cross_entropy(flat, targets.flatten(), ignore_index=-1, reduction="none")
+    return each.view_as(targets)
 
 
 def past(steps: Tensor, lengths: Tensor) -> Tensor:

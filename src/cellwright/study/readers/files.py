@@ -27,7 +27,7 @@ _MOST: Final[dict[Format, int]] = {
     "ts": 1 << 29,
     "table": 1 << 30,
     "parquet": 1 << 30,
-    "text": 1 << 28,
+    "text": 1 << 27,
 }
 """Bytes of a file that is read: it has to fit into memory, in every process that trains."""
 _REMEDY: Final[dict[Format, str]] = {
@@ -36,7 +36,7 @@ _REMEDY: Final[dict[Format, str]] = {
     "ts": "Keep a part of the series.",
     "table": "Keep a part of its rows or columns.",
     "parquet": "Keep a part of its rows or columns.",
-    "text": "Cut a part out, as with head -c 200M.",
+    "text": "Cut a part out, as with head -c 100M.",
 }
 _HEAD: Final = 1 << 16
 
@@ -69,8 +69,8 @@ def recognise(path: Path) -> Found:
     size = path.stat().st_size
     if size > _MOST[found.format]:
         raise DataError(
-            f"{size / 2**30:.1f} GiB; at most {_MOST[found.format] / 2**30:g} GiB are read, as every "
-            f"process holds it all. {_REMEDY[found.format]}"
+            f"{size / 2**30:.1f} GiB; at most {_MOST[found.format] / 2**30:g} GiB are read, as "
+            f"every process holds it all. {_REMEDY[found.format]}"
         )
     return Found(path, "npz", names(path)) if found.format == "npz" else found
 

@@ -16,10 +16,11 @@ from cellwright.study.tasks.kind import Kind
 from cellwright.study.tasks.music import music
 from cellwright.study.tasks.music_files import MUSIC, checked
 from cellwright.study.tasks.task import Task
+from cellwright.study.tasks.text import TEXT
 
 __all__ = ["KINDS", "DataError", "Task", "load"]
 
-KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in (MUSIC,)}
+KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in (MUSIC, TEXT)}
 """What a file can be; the first that reads it is taken."""
 
 _CHORALES: Final = (
