@@ -113,10 +113,13 @@ def _format(head: bytes, suffix: str) -> Format:
         return "matlab"
     if head.startswith(b"PAR1"):
         return "parquet"
+    # A published file may have a comment that is not UTF-8.
+    if b"\0" not in head and re.search(rb"^\s*@(problemname|data)\b", head, re.I | re.M):
+        return "ts"
     text = _decoded(head)
     if text is None:
         raise DataError(f"{_other(head)} Expected {EXPECTED}.")
-    if suffix == ".ts" or re.search(r"^\s*@(problemname|data)\b", text, re.I | re.M):
+    if suffix == ".ts":
         return "ts"
     if suffix in (".csv", ".tsv") or _is_table(_lines(text, len(head) == _HEAD)[:20]):
         return "table"

@@ -15,12 +15,13 @@ from cellwright.study.readers.piano_rolls import in_npz
 from cellwright.study.tasks.kind import Kind
 from cellwright.study.tasks.music import music
 from cellwright.study.tasks.music_files import MUSIC, checked
+from cellwright.study.tasks.series import SERIES
 from cellwright.study.tasks.task import Task
 from cellwright.study.tasks.text import TEXT
 
 __all__ = ["KINDS", "DataError", "Task", "load"]
 
-KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in (MUSIC, TEXT)}
+KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in (MUSIC, SERIES, TEXT)}
 """What a file can be; the first that reads it is taken."""
 
 _CHORALES: Final = (
