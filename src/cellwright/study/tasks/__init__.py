@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from difflib import get_close_matches
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Final
@@ -12,17 +13,28 @@ from cellwright.study.naming import Named, fill, parse
 from cellwright.study.readers.errors import DataError
 from cellwright.study.readers.files import EXPECTED, Found, recognise
 from cellwright.study.readers.piano_rolls import in_npz
+from cellwright.study.tasks.adding import ADDING
+from cellwright.study.tasks.digits import DIGITS
+from cellwright.study.tasks.generated import Generated
 from cellwright.study.tasks.kind import Kind
 from cellwright.study.tasks.music import music
 from cellwright.study.tasks.music_files import MUSIC, checked
+from cellwright.study.tasks.parity import PARITY
+from cellwright.study.tasks.recall import COPY
 from cellwright.study.tasks.series import SERIES
 from cellwright.study.tasks.task import Task
+from cellwright.study.tasks.temporal_order import TEMPORAL_ORDER
 from cellwright.study.tasks.text import TEXT
 
-__all__ = ["KINDS", "DataError", "Task", "load"]
+__all__ = ["CLASSICS", "KINDS", "DataError", "Task", "load"]
 
 KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in (MUSIC, SERIES, TEXT)}
 """What a file can be; the first that reads it is taken."""
+
+CLASSICS: Final[Mapping[str, Generated]] = {
+    one.name: one for one in (ADDING, COPY, TEMPORAL_ORDER, PARITY, DIGITS)
+}
+"""What needs no file."""
 
 _CHORALES: Final = (
     "Four-part chorales by J. S. Bach (public-domain music), from the corpus of music21 9.9.2; "
@@ -33,9 +45,9 @@ _CHORALES: Final = (
 def load(which: str | os.PathLike[str] | None = None, task: str | None = None) -> Task:
     """The task that a file's content, or a name, stands for.
 
-    `which` is a path; without it, the Bach chorales that come with Cellwright (study/chorales.md
-    tells their story). `task` is a name of KINDS, to read a file as that kind and no other; its
-    parameters stand in brackets.
+    `which` is a path, or a name of CLASSICS, as `adding` or `adding(T=200)`; without it, the Bach
+    chorales that come with Cellwright (study/chorales.md tells their story). `task` is a name of
+    KINDS, to read a file as that kind and no other; its parameters stand in brackets.
 
     Raises DataError where there is no such file, it has none of the forms, is damaged, or leaves
     nothing to learn; NamingError where a name or a parameter is unknown.
@@ -48,6 +60,12 @@ def load(which: str | os.PathLike[str] | None = None, task: str | None = None) -
         with as_file(files("cellwright.study") / "chorales.npz") as shipped:
             return music("Bach chorales", _CHORALES, *checked(in_npz(shipped)))
     path = Path(which)
+    generated = None if path.exists() else _named(os.fspath(which))
+    if generated:
+        if asked:
+            raise DataError(f"--task {asked}: {which} is generated, and no file that could be read "
+                            "in several ways. Leave out --task.")  # fmt: skip
+        return generated.build(fill(generated.options, parse(os.fspath(which))))
     try:
         found = recognise(path)
         kind = _kind(found, asked)
@@ -56,6 +74,18 @@ def load(which: str | os.PathLike[str] | None = None, task: str | None = None) -
         raise DataError(f"{path}: cannot be read: {e.strerror}.") from None
     except DataError as e:
         raise DataError(f"{path}: {e}") from None
+
+
+def _named(which: str) -> Generated | None:
+    """The classic that `which` names; None where it looks like a path."""
+    name = which.partition("(")[0].strip()
+    if name in CLASSICS:
+        return CLASSICS[name]
+    if ("(" in which and name.isidentifier()) or get_close_matches(name, CLASSICS, 1, 0.8):
+        near = get_close_matches(name, CLASSICS, 1)
+        some = f"Did you mean {near[0]}?" if near else f"There are {', '.join(CLASSICS)}."
+        raise DataError(f"{which}: there is no such file, nor such a task. {some}")
+    return None
 
 
 def _kind(found: Found, asked: Named | None) -> Kind:
