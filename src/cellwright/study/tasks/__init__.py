@@ -15,6 +15,7 @@ from cellwright.study.readers.files import EXPECTED, Found, recognise
 from cellwright.study.readers.piano_rolls import in_npz
 from cellwright.study.tasks.adding import ADDING
 from cellwright.study.tasks.digits import DIGITS
+from cellwright.study.tasks.forecast import FORECAST
 from cellwright.study.tasks.generated import Generated
 from cellwright.study.tasks.kind import Kind
 from cellwright.study.tasks.music import music
@@ -28,7 +29,7 @@ from cellwright.study.tasks.text import TEXT
 
 __all__ = ["CLASSICS", "KINDS", "DataError", "Task", "load"]
 
-KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in (MUSIC, SERIES, TEXT)}
+KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in (MUSIC, SERIES, FORECAST, TEXT)}
 """What a file can be; the first that reads it is taken."""
 
 CLASSICS: Final[Mapping[str, Generated]] = {

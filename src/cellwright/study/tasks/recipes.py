@@ -24,9 +24,10 @@ class Recipe:
 
 RECIPES: Final[Mapping[str, Recipe]] = {
     "music": Recipe(batch_size=8, learning_rate=0.02, epochs=60, patience=5, dropout=0.2),
-    "series": Recipe(batch_size=16, learning_rate=0.005, epochs=200, patience=30, dropout=0.2),
-    "text": Recipe(batch_size=32, learning_rate=0.01, epochs=30, patience=3, dropout=0.0),
-    "adding": Recipe(batch_size=32, learning_rate=0.005, epochs=60, patience=10, dropout=0.0),
+    "series": Recipe(batch_size=16, learning_rate=0.005, epochs=200, patience=30, dropout=0.5),
+    "forecast": Recipe(batch_size=32, learning_rate=0.005, epochs=60, patience=8, dropout=0.1),
+    "text": Recipe(batch_size=32, learning_rate=0.02, epochs=30, patience=3, dropout=0.0),
+    "adding": Recipe(batch_size=32, learning_rate=0.01, epochs=60, patience=10, dropout=0.0),
     "copy": Recipe(batch_size=32, learning_rate=0.005, epochs=60, patience=10, dropout=0.0),
     "temporal_order": Recipe(
         batch_size=32, learning_rate=0.005, epochs=60, patience=10, dropout=0.0
