@@ -15,7 +15,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from statistics import median
 from typing import Any
 
@@ -30,9 +30,9 @@ from cellwright.bench.table import header, line, machine, means
 from cellwright.language import cell
 from cellwright.layers.recurrent import Recurrent
 from cellwright.study import training
-from cellwright.study.data import load
-from cellwright.study.model import NextFrame
+from cellwright.study.model import Model
 from cellwright.study.results import DEFAULT_CELLS, Run, Settings
+from cellwright.study.tasks import load
 from every_cell import operations, torchrecurrent
 from saved import save
 
@@ -203,13 +203,13 @@ def compare() -> Iterator[str]:
     """A run of each cell of `make compare` on the engine, and on the reference, which was the only
     backend before."""
 
-    class OnReference(NextFrame):
+    class OnReference(Model):
         def __init__(self, *args: Any) -> None:
             super().__init__(*args)
             self.recurrent.backend = "reference"
 
-    def run(name: str, model: type[NextFrame], epochs: int = 60) -> Run:
-        training.NextFrame = model  # type: ignore[misc]
+    def run(name: str, model: type[Model], epochs: int = 60) -> Run:
+        training.Model = model  # type: ignore[misc]
         return training.train(cell(name), 0, load(), replace(settings, epochs=epochs))
 
     settings = Settings(
@@ -217,22 +217,16 @@ def compare() -> Iterator[str]:
         baseline=DEFAULT_CELLS[0],
         parameters=20_000,
         seeds=5,
-        epochs=60,
-        patience=5,
         minutes=None,
-        batch_size=8,
-        learning_rate=0.02,
-        clip_norm=1.0,
-        dropout=0.2,
-        averaging=0.99,
+        **asdict(load().recipe),
     )
     torch.set_num_threads(1)
     yield "| cell | engine, s a run (test loss) | reference, s a run (test loss) | |"
     yield "|---|---|---|---|"
     both = [0.0, 0.0]
     for name in DEFAULT_CELLS:
-        run(name, NextFrame, epochs=1)  # compiled, if it was not
-        runs = [run(name, model) for model in (NextFrame, OnReference)]
+        run(name, Model, epochs=1)  # compiled, if it was not
+        runs = [run(name, model) for model in (Model, OnReference)]
         both = [a + r.seconds for a, r in zip(both, runs, strict=True)]
         cells = " | ".join(f"{r.seconds:.2f} ({r.test:.3f})" for r in runs)
         yield f"| `{name}` | {cells} | {runs[1].seconds / runs[0].seconds:.1f}x |"

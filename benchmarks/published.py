@@ -13,8 +13,8 @@ from pathlib import Path
 from statistics import mean
 
 from cellwright.study.compare import compare
-from cellwright.study.data import load
 from cellwright.study.published import published
+from cellwright.study.tasks import load
 
 
 def main(data: Path) -> str:

@@ -10,10 +10,11 @@ import numpy as np
 
 from cellwright import cell
 from cellwright.study.compare import Plan
-from cellwright.study.music import Frames, Music
-from cellwright.study.results import Comparison, Dataset, Environment, Run, Settings
+from cellwright.study.results import Baseline, Comparison, Environment, Run, Settings
+from cellwright.study.tasks.music import Frames, Rolls, music
+from cellwright.study.tasks.task import Task
 
-__all__ = ["MUSIC", "SETTINGS", "comparison", "plan", "write_music"]
+__all__ = ["MUSIC", "SETTINGS", "comparison", "frames", "plan", "write_music"]
 
 KEYS = 6
 
@@ -32,7 +33,7 @@ def _melodies(count: int, seed: int) -> tuple[Frames, ...]:
     return tuple(found)
 
 
-MUSIC = Music("melodies", "made for a test", _melodies(20, 0), _melodies(5, 1), _melodies(7, 2))
+MUSIC = music("melodies", "made for a test", _melodies(20, 0), _melodies(5, 1), _melodies(7, 2))
 
 SETTINGS = Settings(
     cells=("lstm", "gru"),
@@ -56,13 +57,20 @@ def plan(workers: int = 2, **changes: object) -> Plan:
     return Plan(tuple(cell(name) for name in settings.cells), MUSIC, settings, workers, "test")
 
 
-def write_music(path: Path, music: Music = MUSIC) -> Path:
+def write_music(path: Path, task: Task = MUSIC) -> Path:
     """The music as an .npz file."""
-    splits = {"train": music.train, "valid": music.valid, "test": music.test}
+    splits = {name: frames(task, name) for name in ("train", "valid", "test")}
     arrays = {name: np.concatenate(sequences) for name, sequences in splits.items()}
     arrays |= {f"{n}_lengths": np.array([len(s) for s in ss]) for n, ss in splits.items()}
     np.savez(path, **arrays)
     return path
+
+
+def frames(task: Task, split: str) -> tuple[Frames, ...]:
+    """The sequences of a split of music."""
+    rolls = getattr(task, split)
+    assert isinstance(rolls, Rolls)
+    return rolls.sequences
 
 
 def comparison(tests: dict[str, Sequence[float]], seeds: int = 5, **changes: object) -> Comparison:
@@ -79,7 +87,7 @@ def comparison(tests: dict[str, Sequence[float]], seeds: int = 5, **changes: obj
             best_epoch=-1,
             valid=test,
             test=test,
-            test_per_sequence=test,
+            metrics={"loss": test, "loss by sequence": test} if np.isfinite(test) else {},
             seconds=1.0,
             stopped="patience" if np.isfinite(test) else "diverged",
         )
@@ -88,7 +96,7 @@ def comparison(tests: dict[str, Sequence[float]], seeds: int = 5, **changes: obj
     )
     return Comparison(
         settings,
-        Dataset("melodies", "made", "0", (20, 5, 7), (90, 20, 40), KEYS, {"static": 11.0}),
+        replace(MUSIC.summary(), baselines=(Baseline("static", "counting", {"loss": 11.0}),)),
         Environment("0", "2", "3", "p", "c", 2, "cellwright compare", "2026-01-01T00:00:00", 9.0),
         tuple(replace(run, **changes) for run in runs),
     )

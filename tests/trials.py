@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from cellwright.study.statistics.trials import Metric, Outcome, Trial, Value
+from cellwright.study.metric import Metric
+from cellwright.study.statistics.trials import Outcome, Trial, Value
 
 __all__ = ["ACCURACY", "LOSS", "trial"]
 
 LOSS = Metric("test loss", "nats")
-ACCURACY = Metric("accuracy", better="higher")
+ACCURACY = Metric("accuracy", "%", better="higher")
 
 
 def trial(

@@ -177,9 +177,10 @@ def check(file: str, /) -> None:
 
 @app.command
 def compare(
-    data: Path | None = None,
+    data: str | None = None,
     /,
     *,
+    task: str | None = None,
     cells: str = ",".join(DEFAULT_CELLS),
     parameters: int = 20_000,
     seeds: int = 5,
@@ -188,7 +189,7 @@ def compare(
     baseline: str | None = None,
     workers: int | None = None,
 ) -> None:
-    """Train cells side by side on sequences, and say which was better and how sure that is.
+    """Train cells side by side on data, and say which was better and how sure that is.
 
     Writes report.html, one file that opens offline. Ctrl-C keeps what is finished; the same
     command then goes on. The exit code is 1 where runs are missing.
@@ -199,6 +200,8 @@ def compare(
         Sequences of 0 and 1, steps by keys, to predict the next frame of: a .mat file as
         Boulanger-Lewandowski et al. publish them, or an .npz; without one, the Bach chorales that
         come with Cellwright.
+    task
+        What to make of the file, where its content leaves a choice.
     cells
         Names of the catalogue, or .cell files, with commas between them.
     parameters
@@ -218,7 +221,16 @@ def compare(
     from cellwright.study.compare import compare
 
     found = compare(
-        data, cells, parameters, seeds, minutes, out, baseline, workers, Console(highlight=False)
+        data,
+        cells,
+        parameters,
+        seeds,
+        minutes,
+        out,
+        baseline,
+        workers,
+        Console(highlight=False),
+        task,
     )
     if not found.complete:
         sys.exit(1)

@@ -34,6 +34,8 @@ from cellwright.study.store import OutputError, Store, read_comparison
 from models import Fatal, Unreadable
 from tiny import MUSIC, SETTINGS, plan, write_music
 
+METRIC = MUSIC.target.metrics[0]
+
 
 def _console(terminal: bool = False) -> Console:
     return Console(file=io.StringIO(), force_terminal=terminal, width=80, highlight=False)
@@ -53,7 +55,7 @@ def _losses(comparison: Comparison) -> list[tuple[object, ...]]:
 
 def _todo(settings: Settings = SETTINGS) -> tuple[Job, ...]:
     cells = [cell(name) for name in settings.cells]
-    return jobs(cells, settings, MUSIC.fingerprint, MUSIC.keys)
+    return jobs(cells, settings, MUSIC)
 
 
 # --- from end to end ----------------------------------------------------------------------------
@@ -138,10 +140,9 @@ if __name__ == "__main__":
 def _start(tmp_path: Path, epochs: int) -> subprocess.Popen[str]:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
-    tests = str(Path(__file__).parents[1])
     return subprocess.Popen(
         [sys.executable, str(script), str(tmp_path / "out"), str(epochs)],
-        env={**os.environ, "PYTHONPATH": tests},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -272,7 +273,7 @@ def test_a_script_without_a_guard_is_told_so(tmp_path: Path) -> None:
     )
     done = subprocess.run(
         [sys.executable, str(script)],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         timeout=120,
@@ -285,8 +286,10 @@ def test_a_script_without_a_guard_is_told_so(tmp_path: Path) -> None:
 
 
 def _a_run(job: Job, **changes: object) -> Run:
-    epochs = (Epoch(3.0, 2.5, 0.1), Epoch(2.0, 2.25, 0.2))
-    found = Run(job.cell.name, job.seed, 3, 290, epochs, 1, 2.25, 2.5, 2.75, 0.3, "patience")
+    epochs = (Epoch(3.0, 2.5, 2.5, 0.1), Epoch(2.0, 2.25, 2.25, 0.2))
+    found = Run(
+        job.cell.name, job.seed, 3, 290, epochs, 1, 2.25, 2.5, {"loss": 2.5}, 0.3, "patience"
+    )
     return replace(found, **changes)
 
 
@@ -378,7 +381,8 @@ def test_a_key_is_of_what_decides_the_result(change: dict[str, object], same: bo
 
 def test_a_key_is_of_equations_not_captions_and_of_the_data() -> None:
     def key(text: str, name: str = "mine", fingerprint: str = "a") -> str:
-        return jobs([parse(text, name)], SETTINGS, fingerprint, 6)[0].key
+        task = replace(MUSIC, fingerprint=fingerprint)
+        return jobs([parse(text, name)], SETTINGS, task)[0].key
 
     assert key("h' = tanh(W x + R h)") == key("note: hm\nh' = tanh(W x + R h)  # new state")
     assert key("h' = tanh(W x + R h)") != key("h' = tanh(W x + R h + b)")
@@ -464,13 +468,13 @@ def test_the_table_fits_into_80_columns() -> None:
     names = ("peephole_lstm", "gru_reset_before", "a_cell_of_a_very_long_name")
     cells = [replace(cell("lstm"), name=name) for name in names]
     settings = replace(SETTINGS, cells=names, seeds=100)
-    todo = jobs(cells, settings, "0", 6)
+    todo = jobs(cells, settings, MUSIC)
     console = _console(terminal=True)
-    board = display(console, todo, dict.fromkeys(names, (1024, 12_345_678)), {}, 2)
+    board = display(console, METRIC, todo, dict.fromkeys(names, (1024, 12_345_678)), {}, 2)
     board.show(Started(todo[0]))
     for _ in range(7):
-        board.show(Progressed(todo[0], Epoch(10.0, 12.3456, 1.0)))
-    board.show(Progressed(todo[0], Epoch(10.0, 13.0, 1.0)))
+        board.show(Progressed(todo[0], Epoch(10.0, 12.0, 12.3456, 1.0)))
+    board.show(Progressed(todo[0], Epoch(10.0, 11.0, 13.0, 1.0)))
     board.show(Started(todo[1]))
     board.show(Finished(todo[1], _a_run(todo[1], test=11.0, valid=12.0, seconds=4000.0)))
     board.show(Started(todo[3]))
@@ -489,7 +493,7 @@ def test_remarks_on_a_terminal_and_in_a_pipe() -> None:
     todo = _todo()
     for terminal in (True, False):
         console = _console(terminal)
-        with display(console, todo, {"lstm": (3, 290), "gru": (3, 290)}, {}, 1) as board:
+        with display(console, METRIC, todo, {"lstm": (3, 290), "gru": (3, 290)}, {}, 1) as board:
             board.show(Started(todo[0]))
             board.show(Failed(todo[0], "its worker process ended (SIGKILL)"))
             board.show(Noted("a [red]warning[/red]"))
@@ -510,6 +514,6 @@ def test_remarks_on_a_terminal_and_in_a_pipe() -> None:
 )
 def test_a_line_a_run(changes: dict[str, object], words: str) -> None:
     console, todo = _console(), _todo()
-    with display(console, todo, {}, {todo[0]: _a_run(todo[0])}, 1) as lines:
+    with display(console, METRIC, todo, {}, {todo[0]: _a_run(todo[0])}, 1) as lines:
         lines.show(Finished(todo[1], _a_run(todo[1], **changes)))
     assert _said(console) == f"[2/4] gru, seed 0: {words}\n"

@@ -17,7 +17,15 @@ import pytest
 from cellwright.language import cell_names, parse
 from cellwright.study.published import published
 from cellwright.study.report import ReportError, render, write
-from cellwright.study.results import Comparison, Dataset, Environment, Epoch, Run, Settings
+from cellwright.study.results import (
+    Baseline,
+    Comparison,
+    Environment,
+    Epoch,
+    Run,
+    Settings,
+)
+from tiny import MUSIC
 
 
 def fake_run(cell: str, seed: int, level: float, epochs: int = 40) -> Run:
@@ -31,12 +39,14 @@ def fake_run(cell: str, seed: int, level: float, epochs: int = 40) -> Run:
 
     count = epochs - rng.randrange(8)
     curve = tuple(
-        Epoch(loss(n, own - 0.9, -0.001), loss(n, own, 0.004), 0.4 * n) for n in range(1, count)
+        Epoch(loss(n, own - 0.9, -0.001), (valid := loss(n, own, 0.004)), valid, 0.4 * n)
+        for n in range(1, count)
     )
     best = min(range(len(curve)), key=lambda n: curve[n].valid)
     return Run(cell, seed, hidden_size=36 + len(cell), parameters=19_900 + 7 * len(cell),
                epochs=curve, best_epoch=best, valid=curve[best].valid, test=own + 0.1,
-               test_per_sequence=own + 0.07, seconds=0.4 * count, stopped="patience")  # fmt: skip
+               metrics={"loss": own + 0.1, "loss by sequence": own + 0.07},
+               seconds=0.4 * count, stopped="patience")  # fmt: skip
 
 
 def fake(
@@ -52,8 +62,9 @@ def fake(
         runs = [fake_run(cell, seed, levels[cell]) for cell in cells for seed in range(seeds)]
     return Comparison(
         Settings(tuple(cells), cells[0], 20_000, seeds, 200, 15, None, 16, 0.003, 1.0, 0.1, 0.99),
-        Dataset(name, source, fingerprint, (229, 76, 77), (13_000, 4_500, 4_600), 88,
-                {"static": 11.06, "copy-previous": 10.49}),
+        replace(MUSIC.summary(), name=name, source=source, fingerprint=fingerprint,
+                baselines=(Baseline("static", "counting", {"loss": 11.06}),
+                           Baseline("copy-previous", "copying", {"loss": 10.49}))),
         Environment("0.1.0", "2.13.0", "3.11.2", "Linux 6.1 x86_64", "AMD EPYC 7B13", 2,
                     f"cellwright compare --cells {','.join(cells)} --parameters 20000 --seeds 5",
                     "2026-11-23T17:00:00Z", 214.2),
@@ -112,10 +123,10 @@ def partial() -> Comparison:
     """Interrupted: one cell short of seeds, one without any, one run diverged, others cut off."""
     whole = fake(("lstm", "gru", "janet", "rnn"))
     runs = [run for run in whole.runs if run.cell != "rnn" and (run.cell, run.seed) != ("janet", 4)]
-    diverged = {"test": math.inf, "test_per_sequence": math.inf, "valid": math.inf}
+    diverged = {"test": math.inf, "metrics": {}, "valid": math.inf}
     i = next(i for i, run in enumerate(runs) if run.cell == "gru")
     runs[i] = replace(runs[i], stopped="diverged", **diverged,
-                      epochs=(Epoch(math.inf, math.nan, 1.0),), best_epoch=0)  # fmt: skip
+                      epochs=(Epoch(math.inf, math.nan, math.nan, 1.0),), best_epoch=0)  # fmt: skip
     runs[0] = replace(runs[0], stopped="time")
     return replace(whole, runs=tuple(runs))
 
@@ -131,11 +142,11 @@ STATES = {
     "one run": fake(runs=[fake_run("lstm", 0, 8.4)]),
     "no baseline": fake(runs=[fake_run("gru", seed, 8.4) for seed in range(3)]),
     "one epoch": fake(runs=[fake_run("lstm", 0, 8.4, 10), replace(
-        fake_run("gru", 0, 8.4), epochs=(Epoch(9.0, 9.0, 1.0),), best_epoch=0)]),
+        fake_run("gru", 0, 8.4), epochs=(Epoch(9.0, 9.0, 9.0, 1.0),), best_epoch=0)]),
     "all alike": fake(runs=[replace(fake_run("lstm", 0, 8.4), cell=cell, seed=seed)
                             for cell in ("lstm", "gru") for seed in range(2)]),
     "all diverged": fake(("lstm",), 1, [replace(
-        fake_run("lstm", 0, 8.4), test=math.nan, test_per_sequence=math.nan, valid=math.inf,
+        fake_run("lstm", 0, 8.4), test=math.nan, metrics={}, valid=math.inf,
         epochs=(), best_epoch=-1, stopped="diverged")]),
 }  # fmt: skip
 
@@ -206,7 +217,7 @@ def test_figures_show_every_finite_run_and_nothing_else() -> None:
 
 def test_a_diverged_run_is_in_no_curve() -> None:
     comparison = partial()
-    elsewhere = tuple(Epoch(7.0, 7.0, 1.0) for _ in range(30))
+    elsewhere = tuple(Epoch(7.0, 7.0, 7.0, 1.0) for _ in range(30))
     runs = [replace(run, epochs=elsewhere) if run.stopped == "diverged" else run
             for run in comparison.runs]  # fmt: skip
     svgs = [
@@ -233,7 +244,13 @@ def test_hostile_text_stays_text() -> None:
     comparison = fake(names, name=HOSTILE, source=HOSTILE, fingerprint=HOSTILE)
     comparison = replace(
         comparison,
-        dataset=replace(comparison.dataset, baselines={HOSTILE: 11.0}),
+        dataset=replace(
+            comparison.dataset,
+            baselines=(Baseline(HOSTILE, HOSTILE, {"loss": 11.0}),),
+            goal=HOSTILE,
+            meaning=HOSTILE,
+            notes=(HOSTILE,),
+        ),
         environment=replace(comparison.environment, command=HOSTILE, processor=HOSTILE),
     )
     text = render(comparison, {HOSTILE: cell})

@@ -110,8 +110,8 @@ def test_runs_cut_short_are_said() -> None:
 def test_a_cell_that_learning_did_not_help_is_named() -> None:
     found = sentences(comparison({"lstm": A, "rnn": [12.0, 12.1, 12.2, 12.3, 12.4]}))
     assert found[1:] == (
-        "rnn is worse than static, which needs no learning (11.000 nats): what it shows here says "
-        "little of the cell.",
+        "rnn is worse than static, which needs no learning (11.000 nats a frame): what it shows "
+        "here says little of the cell.",
     )
 
 

@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import ceil, isfinite
 from pathlib import Path
 from typing import TypeAlias
@@ -18,15 +18,14 @@ from rich.console import Console
 from cellwright.errors import CellwrightError
 from cellwright.language import Cell
 from cellwright.language import cell as find_cell
-from cellwright.study.data import load
 from cellwright.study.environment import Stopwatch, cores
 from cellwright.study.jobs import Job, jobs
-from cellwright.study.music import Music
 from cellwright.study.progress import display
 from cellwright.study.results import DEFAULT_CELLS, Comparison, Run, Settings
 from cellwright.study.runner import Finished, Noted, run
 from cellwright.study.sizes import hidden_size_for, learned_values
 from cellwright.study.store import Store
+from cellwright.study.tasks import Task, load
 
 __all__ = ["OptionError", "Plan", "carry_out", "compare"]
 
@@ -42,7 +41,7 @@ class Plan:
     """A comparison that can be carried out."""
 
     cells: tuple[Cell, ...]
-    music: Music
+    task: Task
     settings: Settings
     workers: int
     command: str
@@ -67,11 +66,13 @@ def compare(
     baseline: Which | None = None,
     workers: int | None = None,
     console: Console | None = None,
+    task: str | None = None,
 ) -> Comparison:
-    """Train every cell from every seed with the same parameter budget, and compare test losses.
+    """Train every cell from every seed with the same parameter budget, and compare them.
 
     Args:
-        data: a file of sequences (`study.data.load` says which); without one, Bach chorales.
+        data: a file, or the name of a task (`study.tasks.load` says which); without one, Bach
+            chorales.
         cells: names of the catalogue, `.cell` files or Cells; or names and files with commas.
         parameters: learned values of a whole model at the most; hidden sizes follow from it.
         seeds: runs a cell, from seed 0.
@@ -81,6 +82,8 @@ def compare(
         baseline: the cell that the others are tested against; the first one by default.
         workers: processes, each with one thread; by default as many as there are cores.
         console: where progress and the ranking are printed.
+        task: what to make of the file, where its content leaves a choice: `text`, or with
+            parameters, `forecast(horizon=24)`.
 
     Ctrl-C, or SIGTERM, ends the training at once; the comparison returned is then of the runs that
     are finished, and its `complete` is False.
@@ -97,22 +100,17 @@ def compare(
         raise OptionError(f"--minutes must be more than 0, got {minutes:g}")
     if workers is not None:
         _at_least_one("workers", workers)
+    loaded = load(data, task)
     settings = Settings(
         cells=tuple(c.name for c in chosen),
         baseline=against.name,
         parameters=parameters,
         seeds=seeds,
-        epochs=60,
-        patience=5,
         minutes=minutes,
-        batch_size=8,
-        learning_rate=0.02,
-        clip_norm=1.0,
-        dropout=0.2,
-        averaging=0.99,
+        **asdict(loaded.recipe),
     )
-    command = _command(data, cells, settings, out, baseline, workers)
-    plan = Plan(chosen, load(data), settings, workers or cores(), command)
+    command = _command(data, task, cells, settings, out, baseline, workers)
+    plan = Plan(chosen, loaded, settings, workers or cores(), command)
     return carry_out(plan, Path(out), console or Console(highlight=False))
 
 
@@ -125,12 +123,12 @@ def carry_out(plan: Plan, out: Path, console: Console) -> Comparison:
     from cellwright.study.summary import summarise
 
     watch = Stopwatch()
-    settings, keys = plan.settings, plan.music.keys
-    dataset = plan.music.summary()
+    settings, ends = plan.settings, plan.task.ends
+    dataset = plan.task.summary()
     # The cell that needs most first: its error names a budget that is enough for all.
-    for cell in sorted(plan.cells, key=lambda c: -learned_values(c, keys, 1)):
-        hidden_size_for(cell, settings.parameters, keys)
-    todo = jobs(plan.cells, settings, dataset.fingerprint, keys)
+    for cell in sorted(plan.cells, key=lambda c: -learned_values(c, ends, 1)):
+        hidden_size_for(cell, settings.parameters, ends)
+    todo = jobs(plan.cells, settings, plan.task)
     store = Store(out)
     kept = store.load(todo, plan.share)
     runs = dict(kept.runs)
@@ -172,17 +170,17 @@ def _train(
     console: Console,
 ) -> bool:
     """Train the jobs that are left, adding to `runs`; whether somebody stopped it."""
-    settings, keys = plan.settings, plan.music.keys
+    settings, ends = plan.settings, plan.task.ends
     workers = min(plan.workers, len(left))
     sizes = {}
     for cell in plan.cells:
-        hidden = hidden_size_for(cell, settings.parameters, keys)
-        sizes[cell.name] = hidden, learned_values(cell, keys, hidden)
+        hidden = hidden_size_for(cell, settings.parameters, ends)
+        sizes[cell.name] = hidden, learned_values(cell, ends, hidden)
     noted: set[str] = set()
     with (
         _stoppable() as stopping,
-        display(console, todo, sizes, runs, workers) as board,
-        closing(run(left, plan.music, settings, workers, plan.share, stopping)) as events,
+        display(console, plan.task.target.metrics[0], todo, sizes, runs, workers) as board,
+        closing(run(left, plan.task, settings, workers, plan.share, stopping)) as events,
     ):
         for event in events:
             if isinstance(event, Finished):
@@ -255,6 +253,7 @@ def _at_least_one(option: str, value: int) -> None:
 
 def _command(
     data: str | os.PathLike[str] | None,
+    task: str | None,
     cells: str | Sequence[Which],
     settings: Settings,
     out: str | os.PathLike[str],
@@ -264,6 +263,7 @@ def _command(
     if not isinstance(cells, str):
         cells = ",".join(map(_name, cells))
     words = ["cellwright", "compare", *([] if data is None else [os.fspath(data)])]
+    words += [] if task is None else ["--task", task]
     words += ["--cells", cells, "--parameters", str(settings.parameters)]
     words += ["--seeds", str(settings.seeds)]
     words += [] if settings.minutes is None else ["--minutes", f"{settings.minutes:g}"]
@@ -277,12 +277,12 @@ def _name(which: Which) -> str:
 
 
 def _heading(plan: Plan) -> str:
-    settings, music = plan.settings, plan.music
-    sequences = len(music.train), len(music.valid), len(music.test)
+    settings, dataset = plan.settings, plan.task.summary()
+    what, sizes = next(iter(dataset.sizes.items()))
     seeds = "1 seed" if settings.seeds == 1 else f"{settings.seeds} seeds each"
     cells = "1 cell" if len(plan.cells) == 1 else f"{len(plan.cells)} cells"
     return (
-        f"{music.name}: {sequences[0]}/{sequences[1]}/{sequences[2]} sequences to train on, "
+        f"{dataset.name}: {'/'.join(f'{n:,}' for n in sizes)} {what} to train on, "
         f"validate and test; {cells}, {seeds}, at most {settings.parameters:,} parameters."
     )
 

@@ -10,7 +10,7 @@ import io
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +18,8 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from cellwright.study.metric import Metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,7 +65,7 @@ _LETTER = 8
 
 @dataclass(frozen=True)
 class Dots:
-    """One row of the ranking figure: nats a frame throughout."""
+    """One row of the ranking figure."""
 
     name: str
     style: int
@@ -74,7 +76,7 @@ class Dots:
 
 @dataclass(frozen=True)
 class Curve:
-    """One cell's learning curves: a list of losses for each seed, by epoch."""
+    """One cell's learning curves: a list of values for each seed, by epoch."""
 
     name: str
     style: int
@@ -82,30 +84,32 @@ class Curve:
     valid: tuple[tuple[float, ...], ...]
 
 
-def dots(rows: Sequence[Dots], baseline: str, width: int, label: str) -> str:
+def dots(rows: Sequence[Dots], baseline: str, metric: Metric, width: int, label: str) -> str:
     """Every seed a dot, the mean a bar across, the interval a line; the best row on top.
 
     The dashed line is the baseline's mean. `label` is read aloud instead of the figure.
     """
+    rows = [_scaled(row, metric.factor) for row in rows]
     with rc_context(_STYLE):
         height = 34 * len(rows) + 62
         figure, left = _figure(width, height), _margin(row.name for row in rows)
         right = 62 if width == WIDE else 12
         ax = figure.add_axes((left / width, 46 / height, (width - left - right) / width,
                               (height - 62) / height))  # fmt: skip
-        low, high = _range(rows)
+        low, high = _range(rows, 20 * 10.0**-metric.decimals)
         ax.set(xlim=(low, high), ylim=(len(rows) - 0.35, -0.5), yticks=[])
         ax.xaxis.set_major_locator(MaxNLocator(7 if width == WIDE else 4, steps=_STEPS))
         ax.grid(axis="x")
         ax.set_axisbelow(True)
-        ax.set_xlabel(f"{'test loss, ' if width == WIDE else ''}nats a frame (← lower is better)",
-                      labelpad=8)  # fmt: skip
+        axis = f"test {metric.axis}" if width == WIDE else metric.measured or metric.name
+        better = "← lower is better" if metric.better == "lower" else "higher is better →"
+        ax.set_xlabel(f"{axis} ({better})", labelpad=8)
         for mean in (row.mean for row in rows if row.name == baseline):
             ax.axvline(mean, color=_STAND_IN["muted"], dashes=(4, 3), linewidth=1.2)
         for y, row in enumerate(rows):
             _row(ax, y, row, bold=row.name == baseline)
             if width == WIDE:
-                _beside(ax, y, f"{row.mean:.3f}", right=True)
+                _beside(ax, y, metric.text(row.mean / metric.factor), right=True)
         return _svg(figure, f"dots-{width}", label)
 
 
@@ -130,19 +134,25 @@ def _beside(ax: Axes, y: int, text: str, right: bool, bold: bool = False) -> Non
                 xycoords=ax.get_yaxis_transform(), textcoords="offset points")  # fmt: skip
 
 
-def _range(rows: Sequence[Dots]) -> tuple[float, float]:
+def _scaled(row: Dots, factor: float) -> Dots:
+    low_high = (row.interval[0] * factor, row.interval[1] * factor) if row.interval else None
+    values = tuple(value * factor for value in row.values)
+    return replace(row, values=values, mean=row.mean * factor, interval=low_high)
+
+
+def _range(rows: Sequence[Dots], least: float) -> tuple[float, float]:
     """Wide enough for every dot, and for intervals unless two seeds make one enormous."""
     values = [v for row in rows for v in row.values]
     low, high = min(values), max(values)
-    room = max(high - low, 0.02)
+    room = max(high - low, least)
     ends = [end for row in rows if row.interval for end in row.interval]
     left = max(min([low, *ends]), low - 1.5 * room)
     right = min(max([high, *ends]), high + 1.5 * room)
     return left - 0.05 * room, right + 0.05 * room
 
 
-def curves(lines: Sequence[Curve], width: int, label: str) -> str:
-    """Loss by epoch on the training and the validation set: mean over seeds, lowest to highest.
+def curves(lines: Sequence[Curve], objective: Metric, width: int, label: str) -> str:
+    """The objective by epoch, in training and validation: mean over seeds, lowest to highest.
 
     Each panel has a scale of its own: what cells differ by on the validation set is small beside
     what training still learns. The mean goes as far as half of the seeds do.
@@ -159,7 +169,7 @@ def curves(lines: Sequence[Curve], width: int, label: str) -> str:
             ax = figure.add_axes((x / width, y / height, each / width, panel / height))
             low, high = _losses(lines, title)
             ax.set(xlim=(1, max(2, *(_length(line) for line in lines))), ylim=(low, high))
-            ax.set_title(f"{title} loss, nats a frame", loc="left", fontsize=13, pad=10)
+            ax.set_title(f"{title} {objective.axis}", loc="left", fontsize=13, pad=10)
             ax.set_xlabel("epoch", labelpad=6)
             ax.xaxis.set_major_locator(
                 MaxNLocator(6 if wide else 4, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
@@ -193,7 +203,7 @@ def _losses(lines: Sequence[Curve], which: str) -> tuple[float, float]:
     tables = [_seeds(line, which) for line in lines]
     low = min(float(np.nanmin(table)) for table in tables)
     late = max(float(np.nanmean(table, 0)[table.shape[1] // 4 :].max()) for table in tables)
-    high = max(late, low + 0.1)
+    high = max(late, low + 0.01 * abs(low) + 1e-9)
     return low - 0.05 * (high - low), high
 
 

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from cellwright.language import Cell, print_program
 from cellwright.study.results import Settings
 from cellwright.study.sizes import hidden_size_for
+from cellwright.study.tasks.task import Task
 
 __all__ = ["Job", "jobs"]
 
@@ -22,27 +23,27 @@ class Job:
     cell: Cell
     seed: int
     key: str
-    """Equal keys, equal results: a hash of everything that decides the losses."""
+    """Equal keys, equal results: a hash of everything that decides the figures."""
 
     def __str__(self) -> str:
         return f"{self.cell.name}, seed {self.seed}"
 
 
-def jobs(cells: Sequence[Cell], settings: Settings, fingerprint: str, keys: int) -> tuple[Job, ...]:
-    """All runs of a comparison on the data with this fingerprint, all cells' first seed first.
+def jobs(cells: Sequence[Cell], settings: Settings, task: Task) -> tuple[Job, ...]:
+    """All runs of a comparison on a task, all cells' first seed first.
 
     An interrupted comparison then has about as many runs of each cell.
 
     Raises CellwrightError where a cell cannot be fitted to the budget.
     """
     return tuple(
-        Job(cell, seed, _key(cell, seed, settings, fingerprint, keys))
+        Job(cell, seed, _key(cell, seed, settings, task))
         for seed in range(settings.seeds)
         for cell in cells
     )
 
 
-def _key(cell: Cell, seed: int, settings: Settings, fingerprint: str, keys: int) -> str:
+def _key(cell: Cell, seed: int, settings: Settings, task: Task) -> str:
     """Of the equations, not their captions; of the hidden size, not the budget it was made from.
 
     Which other cells and how many seeds there are, and what is compared with what, decides
@@ -51,10 +52,10 @@ def _key(cell: Cell, seed: int, settings: Settings, fingerprint: str, keys: int)
     decides = {
         "cellwright": version("cellwright"),
         "torch": version("torch"),
-        "data": fingerprint,
+        "data": task.fingerprint,
         "cell": cell.name,
         "program": print_program(cell.program),
-        "hidden_size": hidden_size_for(cell, settings.parameters, keys),
+        "hidden_size": hidden_size_for(cell, settings.parameters, task.ends),
         "seed": seed,
         "epochs": settings.epochs,
         "patience": settings.patience,

@@ -1,44 +1,69 @@
-"""The model every cell is compared in: one layer of the cell, and a linear readout to the keys."""
+"""The model every cell is compared in: one layer of the cell, and a linear readout."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import one_hot
 
 from cellwright.language import Cell
 from cellwright.layers.recurrent import Recurrent
 from cellwright.study.sizes import output_size
+from cellwright.study.tasks.task import Features, Symbols, Task
 
-__all__ = ["NextFrame", "nats"]
+__all__ = ["Model", "State"]
+
+State = Tensor | tuple[Tensor, ...]
 
 
-class NextFrame(nn.Module):
-    """Which of `keys` sound next, given all frames so far: `(T, B, K)` to logits `(T, B, K)`.
+class Model(nn.Module):
+    """What a task asks for, of one cell.
 
     `dropout` is the probability of zeroing what the readout reads, in training.
     """
 
-    def __init__(self, cell: Cell, keys: int, hidden_size: int, dropout: float = 0.0) -> None:
+    def __init__(self, cell: Cell, task: Task, hidden_size: int, dropout: float = 0.0) -> None:
         super().__init__()
-        self.recurrent = Recurrent(cell, keys, hidden_size)
+        ends = task.ends
+        self.read = _reader(task.reads)
+        self.recurrent = Recurrent(cell, ends.inputs, hidden_size)
         self.dropout = nn.Dropout(dropout)
-        self.readout = nn.Linear(output_size(cell, keys, hidden_size), keys)
+        self.readout = nn.Linear(output_size(cell, ends.inputs, hidden_size), ends.outputs)
+        self.last = task.target.last
+        start = task.target.start()
+        if start is not None:
+            with torch.no_grad():
+                self.readout.bias.copy_(start)
 
-    def start_from(self, frequencies: Tensor) -> None:
-        """Begin with what needs no learning: how often each key sounds, `(K,)` in (0, 1)."""
-        with torch.no_grad():
-            self.readout.bias.copy_(torch.logit(frequencies))
+    def forward(
+        self, inputs: Tensor, lengths: Tensor, state: State | None = None
+    ) -> tuple[Tensor, State]:
+        """The readout, and the state at each sequence's end.
 
-    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """Logits of the frame after each of `frames`; past `lengths` `(B,)` they mean nothing."""
-        output, _ = self.recurrent(frames, lengths=lengths)
-        logits: Tensor = self.readout(self.dropout(output))
-        return logits
+        `inputs` are `(T, B, K)` or `(T, B)`, as the task reads them; `lengths` `(B,)`. The readout
+        is `(T, B, outputs)`, of which what is past a sequence's end means nothing, or where the
+        task reads the last step only `(B, outputs)`.
+        """
+        output, state = self.recurrent(self.read(inputs), state, lengths=lengths)
+        if self.last:
+            output = output[lengths - 1, torch.arange(len(lengths))]
+        read: Tensor = self.readout(self.dropout(output))
+        return read, state
 
 
-def nats(logits: Tensor, targets: Tensor, lengths: Tensor) -> Tensor:
-    """Each sequence's negative log-likelihood `(B,)`, summed over its frames and keys, in nats."""
-    each = binary_cross_entropy_with_logits(logits, targets, reduction="none").sum(2)  # (T, B)
-    over = lengths.new_tensor(range(len(each))).unsqueeze(1) >= lengths
-    return each.masked_fill(over, 0).sum(0)
+def _reader(reads: Features | Symbols) -> nn.Module:
+    if isinstance(reads, Features):
+        return nn.Identity()
+    count = len(reads.names)
+    return nn.Embedding(count, reads.embedding) if reads.embedding else _OneHot(count)
+
+
+class _OneHot(nn.Module):
+    """Symbols `(T, B)` to `(T, B, K)` of 0 and 1."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+
+    def forward(self, symbols: Tensor) -> Tensor:
+        return one_hot(symbols, self.count).to(torch.get_default_dtype())

@@ -19,9 +19,10 @@ from rich.table import Table
 from rich.text import Text
 
 from cellwright.study.jobs import Job
+from cellwright.study.metric import Metric
 from cellwright.study.results import Run
 from cellwright.study.runner import Event, Failed, Finished, Noted, Progressed, Started
-from cellwright.study.words import duration, loss
+from cellwright.study.words import duration
 
 __all__ = ["Display", "display"]
 
@@ -35,6 +36,7 @@ class Display(AbstractContextManager["Display"], Protocol):
 
 def display(
     console: Console,
+    metric: Metric,
     jobs: Sequence[Job],
     sizes: Mapping[str, tuple[int, int]],
     finished: Mapping[Job, Run],
@@ -42,11 +44,12 @@ def display(
 ) -> Display:
     """The table on a terminal, lines elsewhere.
 
-    `sizes` are each cell's hidden size and learned values; `finished` are runs of an earlier start.
+    `metric` is the one that decides; `sizes` are each cell's hidden size and learned values;
+    `finished` are runs of an earlier start.
     """
     if console.is_terminal:
-        return _Board(console, jobs, sizes, finished, workers)
-    return _Lines(console, len(jobs), len(finished))
+        return _Board(console, metric, jobs, sizes, finished, workers)
+    return _Lines(console, metric, len(jobs), len(finished))
 
 
 # --- lines --------------------------------------------------------------------------------------
@@ -55,8 +58,8 @@ def display(
 class _Lines(AbstractContextManager["_Lines"]):
     """A line a run, as it ends."""
 
-    def __init__(self, console: Console, total: int, done: int) -> None:
-        self.console, self.total, self.done = console, total, done
+    def __init__(self, console: Console, metric: Metric, total: int, done: int) -> None:
+        self.console, self.metric, self.total, self.done = console, metric, total, done
 
     def __exit__(self, *_: object) -> None:
         pass
@@ -65,7 +68,7 @@ class _Lines(AbstractContextManager["_Lines"]):
         match event:
             case Finished(job, run):
                 self.done += 1
-                self._print(f"[{self.done}/{self.total}] {job}: {_result(run)}")
+                self._print(f"[{self.done}/{self.total}] {job}: {_result(run, self.metric)}")
             case Failed() | Noted():
                 self._print(_remark(event))
             case Started() | Progressed():
@@ -75,7 +78,7 @@ class _Lines(AbstractContextManager["_Lines"]):
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _result(run: Run) -> str:
+def _result(run: Run, metric: Metric) -> str:
     took = f"{len(run.epochs)} epochs, {duration(run.seconds)}"
     if not isfinite(run.test):
         return f"diverged ({took})"
@@ -85,7 +88,7 @@ def _result(run: Run) -> str:
         "time": ", time was up",
         "diverged": ", then diverged",
     }[run.stopped]
-    return f"test {loss(run.test)} after epoch {run.best_epoch + 1} ({took}{why})"
+    return f"test {metric.text(run.test)} after epoch {run.best_epoch + 1} ({took}{why})"
 
 
 def _remark(event: Failed | Noted) -> str:
@@ -106,7 +109,7 @@ class _Row:
     tests: list[float] = field(default_factory=list)
     done: int = 0
     best: float | None = None
-    """Validation loss."""
+    """In validation."""
     epochs: dict[int, int] = field(default_factory=dict)
     """Of the seeds in training."""
 
@@ -117,12 +120,13 @@ class _Board(AbstractContextManager["_Board"]):
     def __init__(
         self,
         console: Console,
+        metric: Metric,
         jobs: Sequence[Job],
         sizes: Mapping[str, tuple[int, int]],
         finished: Mapping[Job, Run],
         workers: int,
     ) -> None:
-        self.console, self.jobs = console, jobs
+        self.console, self.metric, self.jobs = console, metric, jobs
         self.rows = {name: _Row(*size) for name, size in sizes.items()}
         self.clock = _Clock(jobs, workers)
         for job, run in finished.items():
@@ -157,7 +161,7 @@ class _Board(AbstractContextManager["_Board"]):
             case Progressed(job, epoch):
                 row = self.rows[job.cell.name]
                 row.epochs[job.seed] += 1
-                row.best = min(epoch.valid, row.best if row.best is not None else epoch.valid)
+                self._take_best(row, epoch.score)
             case Finished(job, run):
                 self._finish(job, run)
             case Failed(job):
@@ -172,8 +176,12 @@ class _Board(AbstractContextManager["_Board"]):
         row.epochs.pop(job.seed, None)
         if isfinite(run.test):
             row.tests.append(run.test)
-            row.best = min(run.valid, row.best if row.best is not None else run.valid)
+            self._take_best(row, run.valid)
         self.clock.finish(job, run.seconds)
+
+    def _take_best(self, row: _Row, valid: float) -> None:
+        if row.best is None or self.metric.is_better(valid, row.best):
+            row.best = valid
 
     def __rich__(self) -> RenderableType:
         with self.lock:
@@ -191,8 +199,8 @@ class _Board(AbstractContextManager["_Board"]):
                 f"{row.parameters:,}",
                 f"{row.done}/{sum(job.cell.name == name for job in self.jobs)}",
                 _span(row.epochs.values()),
-                loss(row.best),
-                loss(sum(row.tests) / len(row.tests) if row.tests else None),
+                self.metric.text(row.best),
+                self.metric.text(sum(row.tests) / len(row.tests) if row.tests else None),
             )
         return table
 

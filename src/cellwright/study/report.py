@@ -17,10 +17,11 @@ from cellwright.errors import CellwrightError
 from cellwright.language import Cell, CellError, cell
 from cellwright.language.difference import Row, difference
 from cellwright.study.figures import NARROW, WIDE, Curve, Dots, colour_of, curves, dots
+from cellwright.study.metric import Metric
 from cellwright.study.published import Published, published
 from cellwright.study.results import Comparison, Run
 from cellwright.study.verdict import Standing, rank, sentences
-from cellwright.study.words import duration, loss, p_value, signed
+from cellwright.study.words import duration, p_value
 
 __all__ = ["ReportError", "render", "write"]
 
@@ -56,14 +57,14 @@ def render(comparison: Comparison, cells: Mapping[str, Cell] | None = None) -> s
         comparison=comparison,
         settings=settings,
         dataset=dataset,
-        trivial=[(_BASELINES.get(name, name), nats) for name, nats in dataset.baselines.items()],
+        metric=dataset.metric,
         environment=comparison.environment,
         style=Markup(_file("report.css")),
-        headline=_headline(standings, settings.baseline),
+        headline=_headline(standings, settings.baseline, dataset.metric),
         verdicts=verdicts,
         caveats=caveats,
         standings=standings,
-        per_sequence={name: _per_sequence(comparison.of(name)) for name in settings.cells},
+        means={name: _means(comparison.of(name), dataset.metrics) for name in settings.cells},
         figures=_figures(comparison, standings, styles),
         published=_published(dataset.fingerprint, found),
         cards=[_card(name, found, comparison) for name in styles],
@@ -136,13 +137,16 @@ def _figures(
     lines = [_curve(s.cell, styles[s.cell], comparison) for s in standings if s.mean is not None]
     if not rows:
         return Figures(Markup(), Markup())
-    spoken = "; ".join(f"{row.name} {row.mean:.3f}" for row in rows)
+    metric, objective = comparison.dataset.metric, comparison.dataset.objective
+    spoken = "; ".join(f"{row.name} {metric.text(row.mean)}" for row in rows)
     baseline = comparison.settings.baseline
+    names = ", ".join(line.name for line in lines)
     return Figures(
-        _both(dots(rows, baseline, width, f"Mean test loss in nats a frame, best first: {spoken}.")
+        _both(dots(rows, baseline, metric, width,
+                   f"Mean test {metric.phrase}, best first: {spoken}.")
               for width in (WIDE, NARROW)),
-        _both(curves(lines, width, "Training and validation loss by epoch of "
-                     f"{', '.join(line.name for line in lines)}.")
+        _both(curves(lines, objective, width, f"Training and validation {objective.name} by epoch "
+                     f"of {names}.")
               for width in (WIDE, NARROW)),
     )  # fmt: skip
 
@@ -165,18 +169,13 @@ _STOPPED: Mapping[str, str] = {
     "time": "time limit",
     "diverged": "divergence",
 }
-_BASELINES: Mapping[str, str] = {
-    "static": "knowing only how often each key sounds",
-    "copy-previous": "expecting the previous frame again",
-}
-"""What the trivial predictors do."""
 
 
-def _headline(standings: Sequence[Standing], baseline: str) -> str:
+def _headline(standings: Sequence[Standing], baseline: str, metric: Metric) -> str:
     """The answer in a line: no more than the tests against the baseline bear out."""
     others = [s for s in standings if s.cell != baseline]
     tested = [s for s in others if s.p is not None]
-    better = [s.cell for s in tested if s.shown and s.difference is not None and s.difference < 0]
+    better = [s.cell for s in tested if s.shown and metric.order(s.difference or 0.0) < 0]
     worse = [s.cell for s in tested if s.shown and s.cell not in better]
     best = standings[0]
     if best.mean is None:
@@ -189,14 +188,15 @@ def _headline(standings: Sequence[Standing], baseline: str) -> str:
     if tested:
         return f"No cell is better than {baseline}, as far as these seeds can show"
     if others:
-        return f"{best.cell} came out lowest, but too few runs have finished to tell"
-    return f"{best.cell} reaches {best.mean:.2f} nats a frame"
+        return f"{best.cell} came out best, but too few runs have finished to tell"
+    return f"{best.cell} reaches {metric.full(best.mean)}"
 
 
-def _per_sequence(runs: Sequence[Run]) -> float | None:
-    """The mean over seeds of the test loss averaged over sequences first."""
-    losses = [run.test_per_sequence for run in runs if isfinite(run.test)]
-    return sum(losses) / len(losses) if losses else None
+def _means(runs: Sequence[Run], metrics: Sequence[Metric]) -> list[str]:
+    """The means over seeds of all metrics of the test set, written."""
+    found = [run.metrics for run in runs if isfinite(run.test)]
+    return [metric.text(sum(one[metric.name] for one in found) / len(found) if found else None)
+            for metric in metrics]  # fmt: skip
 
 
 def _plural(count: int, one: str, many: str | None = None) -> str:
@@ -245,7 +245,7 @@ def _linked(text: str) -> Markup:
 def _template() -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True,
                               lstrip_blocks=True)  # fmt: skip
-    environment.filters |= {"loss": loss, "signed": signed, "p": p_value, "duration": duration,
+    environment.filters |= {"p": p_value, "duration": duration,
                             "linked": _linked, "words": _words,
                             "breakable": _breakable, "prose": _prose}  # fmt: skip
     environment.globals |= {"plural": _plural}

@@ -5,28 +5,72 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["DEFAULT_CELLS", "Comparison", "Dataset", "Environment", "Epoch", "Run", "Settings"]
+from cellwright.study.metric import Metric
+
+__all__ = [
+    "DEFAULT_CELLS",
+    "Baseline",
+    "Comparison",
+    "Dataset",
+    "Environment",
+    "Epoch",
+    "Run",
+    "Settings",
+]
 
 DEFAULT_CELLS = ("lstm", "peephole_lstm", "coupled_lstm", "gru")
 """What is compared where nobody says: the standard LSTM and its three best-known variations."""
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """What the report says about the data; sequences are counted per split, frames likewise."""
+class Baseline:
+    """A predictor that learns nothing, or hardly: what a cell has to beat."""
 
+    name: str
+    words: str
+    """What it does: `expecting the previous frame again`."""
+    values: dict[str, float]
+    """On the test set, by the names of metrics; the first metric is always among them."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What results keep of a task, and the report says about it."""
+
+    kind: str
+    """Of the task: `music`."""
     name: str
     source: str
     """Where it comes from, in a sentence: a file's path, or the corpus and its licence."""
     fingerprint: str
-    """SHA-256 of the sequences: two comparisons with equal fingerprints saw the same data."""
-    sequences: tuple[int, int, int]
-    """Number of sequences in train, validation and test."""
-    frames: tuple[int, int, int]
-    """Predicted frames in train, validation and test: T - 1 for a sequence of T frames."""
-    keys: int
-    baselines: dict[str, float]
-    """Trivial predictors' test loss, nats a frame: what a cell has to beat."""
+    """SHA-256 of all that decides a result: equal fingerprints, the same data and question."""
+    goal: str
+    """What models are trained to do: `predict the next frame of …`."""
+    meaning: str
+    """What the figures mean, in sentences."""
+    sizes: dict[str, tuple[int, int, int]]
+    """In train, validation and test, by what is counted: `sequences`, `predicted frames`."""
+    inputs: str
+    """What a model reads at a step, in words."""
+    outputs: int
+    """Numbers that its readout gives."""
+    objective: Metric
+    """What training makes small; learning curves show it."""
+    metrics: tuple[Metric, ...]
+    """What is reported, the one that decides first."""
+    baselines: tuple[Baseline, ...]
+    notes: tuple[str, ...]
+    """What was done to the data, and what is odd about them."""
+
+    @property
+    def metric(self) -> Metric:
+        """The one that decides."""
+        return self.metrics[0]
+
+    @property
+    def trivial(self) -> dict[str, float]:
+        """What each baseline gives of the metric that decides."""
+        return {b.name: b.values[self.metric.name] for b in self.baselines}
 
 
 @dataclass(frozen=True)
@@ -51,18 +95,22 @@ class Settings:
 
 @dataclass(frozen=True)
 class Epoch:
-    """Losses after one pass over the training set, in nats a frame."""
+    """What one pass over the training set led to."""
 
     train: float
-    """Mean over the pass, with dropout and while learning: not the loss of one set of weights."""
+    """The objective's mean over the pass, with dropout and while learning: not that of one set of
+    weights."""
     valid: float
+    """The objective on the validation set; the epoch with the least is the best."""
+    score: float
+    """The metric that decides, on the validation set: often the same."""
     seconds: float
     """Wall time since the run began."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One cell trained from one seed; `test` belongs to the epoch with the best validation loss."""
+    """One cell trained from one seed; figures of the test set belong to the best epoch."""
 
     cell: str
     seed: int
@@ -72,9 +120,11 @@ class Run:
     best_epoch: int
     """Index into `epochs`; -1 where none had a finite loss."""
     valid: float
+    """The metric that decides, on the validation set at the best epoch; inf where there is none."""
     test: float
-    test_per_sequence: float
-    """The same loss averaged over sequences first; papers differ, so both are reported."""
+    """The same on the test set."""
+    metrics: dict[str, float]
+    """Every metric on the test set, by its name; empty where no epoch had a finite loss."""
     seconds: float
     stopped: Literal["patience", "epochs", "time", "diverged"]
 

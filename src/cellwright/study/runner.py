@@ -14,8 +14,8 @@ from typing import TypeAlias
 
 from cellwright.errors import CellwrightError
 from cellwright.study.jobs import Job
-from cellwright.study.music import Music
 from cellwright.study.results import Epoch, Run, Settings
+from cellwright.study.tasks.task import Task
 from cellwright.study.worker import Broken, Ready, Warned, work
 
 __all__ = ["Event", "Failed", "Finished", "Noted", "Progressed", "RunnerError", "Started", "run"]
@@ -71,7 +71,7 @@ Event: TypeAlias = Started | Progressed | Finished | Failed | Noted
 
 def run(
     jobs: Sequence[Job],
-    music: Music,
+    task: Task,
     settings: Settings,
     workers: int,
     seconds: float | None,
@@ -89,7 +89,7 @@ def run(
     try:
         while (waiting or pool) and not stopping():
             while waiting and len(pool) < workers:
-                worker = _Worker(waiting.popleft(), music, settings, seconds)
+                worker = _Worker(waiting.popleft(), task, settings, seconds)
                 pool.append(worker)
                 yield Started(worker.job)
             ready = wait([worker.connection for worker in pool], _GLANCE)
@@ -111,11 +111,11 @@ def run(
 class _Worker:
     """A process, and the job it has."""
 
-    def __init__(self, job: Job, music: Music, settings: Settings, seconds: float | None) -> None:
+    def __init__(self, job: Job, task: Task, settings: Settings, seconds: float | None) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(
-            target=work, args=(theirs, music, settings, seconds), daemon=True
+            target=work, args=(theirs, task, settings, seconds), daemon=True
         )
         with _deaf():
             self.process.start()

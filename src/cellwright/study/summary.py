@@ -8,7 +8,7 @@ from rich.table import Table
 
 from cellwright.study.results import Comparison
 from cellwright.study.verdict import rank, sentences
-from cellwright.study.words import loss, p_value, signed
+from cellwright.study.words import p_value
 
 __all__ = ["summarise"]
 
@@ -17,14 +17,18 @@ def summarise(comparison: Comparison, console: Console) -> None:
     """Print the ranking and what it means."""
     dataset = comparison.dataset
     console.print(_table(comparison))
-    trivial = ", ".join(f"{name} {loss(value)}" for name, value in dataset.baselines.items())
-    _say(console, f"Test loss in nats a frame, lower is better. Without learning: {trivial}.")
+    metric = dataset.metric
+    trivial = ", ".join(f"{name} {metric.text(value)}" for name, value in dataset.trivial.items())
+    _say(
+        console,
+        f"Test {metric.phrase}, {metric.better} is better. Without learning: {trivial}.",
+    )
     for sentence in sentences(comparison):
         _say(console, sentence)
 
 
 def _table(comparison: Comparison) -> Table:
-    baseline = comparison.settings.baseline
+    baseline, metric = comparison.settings.baseline, comparison.dataset.metric
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("cell", no_wrap=True, overflow="ellipsis", max_width=20, style="bold")
     table.add_column("mean test", justify="right", no_wrap=True)
@@ -35,10 +39,10 @@ def _table(comparison: Comparison) -> Table:
     for s in rank(comparison):
         table.add_row(
             s.cell,
-            loss(s.mean) if s.mean is not None or not s.diverged else "diverged",
-            f"{loss(s.interval[0])} – {loss(s.interval[1])}" if s.interval else "–",
+            metric.text(s.mean) if s.mean is not None or not s.diverged else "diverged",
+            " – ".join(map(metric.text, s.interval)) if s.interval else "–",
             str(len(s.losses)),
-            "baseline" if s.cell == baseline else signed(s.difference),
+            "baseline" if s.cell == baseline else metric.signed(s.difference),
             "" if s.cell == baseline else p_value(s.p),
         )
     return table

@@ -8,29 +8,30 @@ from math import isfinite
 
 import numpy as np
 
+from cellwright.study.metric import Metric
 from cellwright.study.results import Comparison
 from cellwright.study.statistics.welch import CONFIDENCE, Contrast, contrast, holm, interval
-from cellwright.study.words import amount, loss, p_equals
+from cellwright.study.words import p_equals
 
 __all__ = ["Standing", "rank", "sentences"]
 
 
 @dataclass(frozen=True)
 class Standing:
-    """One cell's place in a ranking by mean test loss, in nats a frame."""
+    """One cell's place in a ranking by the mean of the metric that decides, on the test set."""
 
     cell: str
     losses: tuple[float, ...]
-    """Finite test losses, by seed."""
+    """Finite values, by seed."""
     diverged: int
-    """Runs whose loss was never finite: left out of every figure."""
+    """Runs without a finite value: left out of every figure."""
     missing: int
     """Runs that are not finished."""
     mean: float | None
     interval: tuple[float, float] | None
-    """95% interval of the mean; None for fewer than two losses."""
+    """95% interval of the mean; None for fewer than two values."""
     difference: float | None
-    """Mean minus the baseline's; below zero is better. None for the baseline itself."""
+    """Mean minus the baseline's. None for the baseline itself."""
     difference_interval: tuple[float, float] | None
     """95% interval of the difference, for all cells tested at once."""
     p: float | None
@@ -45,6 +46,7 @@ class Standing:
 def rank(comparison: Comparison) -> tuple[Standing, ...]:
     """Every cell of the settings, best first; cells without a finite loss last."""
     settings = comparison.settings
+    metric = comparison.dataset.metric
     losses = {name: _losses(comparison, name) for name in settings.cells}
     base = losses[settings.baseline]
     contrasts: dict[str, Contrast] = {}
@@ -73,7 +75,7 @@ def rank(comparison: Comparison) -> tuple[Standing, ...]:
     return tuple(
         sorted(
             (standing(name) for name in settings.cells),
-            key=lambda s: (s.mean is None, s.mean or 0.0),
+            key=lambda s: (s.mean is None, metric.order(s.mean or 0.0)),
         )
     )
 
@@ -86,18 +88,19 @@ def sentences(comparison: Comparison) -> tuple[str, ...]:
     """What the ranking means: a sentence a cell, best first, then what to be careful about."""
     standings = rank(comparison)
     baseline = next(s for s in standings if s.cell == comparison.settings.baseline)
-    verdicts = [_verdict(s, baseline) for s in standings if s is not baseline]
+    metric = comparison.dataset.metric
+    verdicts = [_verdict(s, baseline, metric) for s in standings if s is not baseline]
     return (*verdicts, *_caveats(comparison, standings))
 
 
-def _verdict(s: Standing, baseline: Standing) -> str:
+def _verdict(s: Standing, baseline: Standing, metric: Metric) -> str:
     for one in (baseline, s):
         if one.mean is None:
             why = "diverged in every run" if one.diverged else "has no finished run"
             return f"{s.cell} cannot be compared with {baseline.cell}: {one.cell} {why}."
     assert s.difference is not None
-    way = "better" if s.difference < 0 else "worse"
-    size = amount(abs(s.difference), "nats")
+    way = "better" if metric.order(s.difference) < 0 else "worse"
+    size = metric.amount(abs(s.difference))
     if s.p is None or s.difference_interval is None:
         few = min((s, baseline), key=lambda one: len(one.losses))
         out = f"{size} {way} than" if s.difference else "equal to"
@@ -108,7 +111,7 @@ def _verdict(s: Standing, baseline: Standing) -> str:
     seeds = _seeds(len(s.losses), len(baseline.losses))
     if s.shown:
         return f"{s.cell} is {way} than {baseline.cell} by {size}, {p_equals(s.p)}."
-    most = amount(max(map(abs, s.difference_interval)), "nats")
+    most = metric.amount(max(map(abs, s.difference_interval)))
     return (
         f"{s.cell} and {baseline.cell}: no difference that {seeds} can show "
         f"({p_equals(s.p)}; at most about {most} either way)."
@@ -123,14 +126,18 @@ def _caveats(comparison: Comparison, standings: Sequence[Standing]) -> list[str]
         found.append(f"This is a partial result: {missing} of {total} runs are not finished.")
     if comparison.settings.seeds == 1:
         found.append("One seed cannot tell cells apart; --seeds 5 can.")
-    trivial = comparison.dataset.baselines
+    trivial, metric = comparison.dataset.trivial, comparison.dataset.metric
     for s in standings:
-        beaten_by = [name for name, nats in trivial.items() if s.mean is not None and s.mean > nats]
+        beaten_by = [
+            name
+            for name, value in trivial.items()
+            if s.mean is not None and metric.is_better(value, s.mean)
+        ]
         if beaten_by:
-            easiest = min(beaten_by, key=trivial.__getitem__)
+            best = min(beaten_by, key=lambda name: metric.order(trivial[name]))
             found.append(
-                f"{s.cell} is worse than {easiest}, which needs no learning "
-                f"({loss(trivial[easiest])} nats): what it shows here says little of the cell."
+                f"{s.cell} is worse than {best}, which needs no learning "
+                f"({metric.full(trivial[best])}): what it shows here says little of the cell."
             )
     found += [
         f"Of {s.cell} {_runs(s.diverged)} diverged: left out of every figure, which flatters it."

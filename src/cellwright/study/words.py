@@ -2,21 +2,7 @@
 
 from __future__ import annotations
 
-from math import isfinite
-
-__all__ = ["amount", "duration", "loss", "p_equals", "p_value", "signed"]
-
-
-def loss(value: float | None) -> str:
-    """Nats to three decimals, which is what seeds differ by; a dash where there is none."""
-    if value is None:
-        return "–"
-    return f"{value:.3f}" if isfinite(value) else "diverged"
-
-
-def signed(value: float | None) -> str:
-    """A difference in nats, with its sign; a dash where there is none."""
-    return "–" if value is None else f"{value:+.3f}".replace("-", "−")
+__all__ = ["amount", "duration", "p_equals", "p_value"]
 
 
 def p_value(p: float | None) -> str:

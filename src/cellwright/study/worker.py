@@ -8,8 +8,8 @@ from multiprocessing.connection import Connection
 from typing import Any, TypeAlias
 
 from cellwright.study.jobs import Job
-from cellwright.study.music import Music
 from cellwright.study.results import Epoch, Run, Settings
+from cellwright.study.tasks.task import Task
 
 __all__ = ["Broken", "Message", "Ready", "Warned", "work"]
 
@@ -42,7 +42,7 @@ class _GoneError(Exception):
 
 
 def work(
-    connection: Connection[Message, Job], music: Music, settings: Settings, seconds: float | None
+    connection: Connection[Message, Job], task: Task, settings: Settings, seconds: float | None
 ) -> None:
     """Train what `connection` asks for until nobody is at its other end."""
     import torch  # late: the process that starts workers does without
@@ -66,7 +66,7 @@ def work(
         while True:
             job = connection.recv()
             try:
-                answer: Message = train(job.cell, job.seed, music, settings, send, seconds)
+                answer: Message = train(job.cell, job.seed, task, settings, send, seconds)
             except _GoneError:
                 raise
             except Exception as e:

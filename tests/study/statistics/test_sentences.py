@@ -6,6 +6,7 @@ from math import inf
 import numpy as np
 import pytest
 
+from cellwright.study.metric import Metric
 from cellwright.study.statistics.budget import Band, Curve
 from cellwright.study.statistics.edges import Edge
 from cellwright.study.statistics.importance import Importances
@@ -16,7 +17,6 @@ from cellwright.study.statistics.sentences import (
     seeds_against,
     what_matters,
 )
-from cellwright.study.statistics.trials import Metric
 from cellwright.study.statistics.versus import Versus, compare, compare_searches
 from trials import ACCURACY, LOSS, trial
 
@@ -40,7 +40,7 @@ def test_a_difference() -> None:
         "64 to 100).",
     )
     assert seeds_against(_versus(B, A, ACCURACY), ACCURACY)[0].startswith(
-        "gru is worse than lstm by 0.104 (95% interval 0.054 to 0.154), p = 0.001;"
+        "gru is worse than lstm by 10.4 points (95% interval 5.4 to 15.4), p = 0.001;"
     )
 
 

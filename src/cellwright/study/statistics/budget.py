@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from cellwright.study.statistics.trials import Floats, Metric, Places, Trial, bounded
+from cellwright.study.metric import Metric
+from cellwright.study.statistics.trials import Floats, Places, Trial, bounded
 from cellwright.study.statistics.welch import CONFIDENCE
 
 __all__ = ["Band", "Curve", "by_time", "by_trials"]

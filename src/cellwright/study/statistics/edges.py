@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 from scipy import stats
 
+from cellwright.study.metric import Metric
 from cellwright.study.statistics.space import axes, places
-from cellwright.study.statistics.trials import Metric, Trial, best
+from cellwright.study.statistics.trials import Trial, best
 from cellwright.study.statistics.welch import CONFIDENCE
 
 __all__ = ["EDGE", "LEAST", "Edge", "edges"]

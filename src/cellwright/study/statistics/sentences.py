@@ -5,12 +5,12 @@ from __future__ import annotations
 from math import floor, log10
 from typing import Literal
 
+from cellwright.study.metric import Metric
 from cellwright.study.statistics.budget import Curve
 from cellwright.study.statistics.edges import Edge
 from cellwright.study.statistics.effects import Interval
 from cellwright.study.statistics.importance import Importances
 from cellwright.study.statistics.power import LIMIT
-from cellwright.study.statistics.trials import Metric
 from cellwright.study.statistics.versus import Searched, Versus
 from cellwright.study.words import amount, duration, p_equals
 
@@ -30,7 +30,7 @@ def seeds_against(found: Versus, metric: Metric) -> tuple[str, ...]:
 def _difference(found: Versus, metric: Metric) -> str:
     p, seen = p_equals(found.p), ""
     if found.power.smallest:
-        smallest = amount(found.power.smallest)
+        smallest = amount(metric.factor * found.power.smallest)
         seen = f"ith these seeds a difference of {smallest} would have been seen four times in five"
     ends = (found.contrast.low, found.contrast.high)
     if found.shown:
@@ -41,16 +41,17 @@ def _difference(found: Versus, metric: Metric) -> str:
     return (
         f"{found.variant} and {found.baseline}: no difference that {seeds} can show "
         f"({_either_way(found.contrast.difference, ends, metric)}; {p})."
-        f"{seen and ' W' + seen + _settling(found) + '.'}"
+        f"{seen and ' W' + seen + _settling(found, metric) + '.'}"
     )
 
 
-def _settling(found: Versus) -> str:
+def _settling(found: Versus, metric: Metric) -> str:
     """How many seeds would show what was found, if it is so."""
     able = found.power
     if not able.difference or able.more == 0:
         return ""
-    start = f"; to show the {amount(able.difference)} found here, if it is real, takes"
+    difference = amount(metric.factor * able.difference)
+    start = f"; to show the {difference} found here, if it is real, takes"
     if able.seeds is None:
         return f"{start} more than {LIMIT:,} seeds a cell"
     return f"{start} {able.seeds:,} seeds a cell, {able.more:,} more"
@@ -123,11 +124,12 @@ def expected(
     else:
         search = f"After {duration(size)} of training, the best trial"
     valid, test = (
-        _alike(band.mean[place], band.low[place], band.high[place])
+        _alike(*(metric.factor * curve[place] for curve in (band.mean, band.low, band.high)))
         for band in (curve.valid, curve.test)
     )
+    found = f"{valid[0]}%" if metric.unit == "%" else _with(valid[0], metric)
     return (
-        f"{search} of {cell} is expected to have a {metric.name} of {_with(valid[0], metric)} in "
+        f"{search} of {cell} is expected to have a {metric.name} of {found} in "
         f"validation ({interval} {valid[1]} to {valid[2]}), and of {test[0]} in test ({interval} "
         f"{test[1]} to {test[2]})."
     )
@@ -186,8 +188,9 @@ def _either_way(difference: float, ends: Interval, metric: Metric) -> str:
 
 def _losses(difference: float, ends: Interval, metric: Metric) -> tuple[float, float, float]:
     """A difference and its interval, where more is worse."""
-    low, high = sorted(metric.sign * end for end in ends)
-    return metric.sign * difference, low, high
+    turned = metric.sign * metric.factor
+    low, high = sorted(turned * end for end in ends)
+    return turned * difference, low, high
 
 
 def _alike(value: float, low: float, high: float) -> list[str]:
@@ -202,7 +205,7 @@ def _alike(value: float, low: float, high: float) -> list[str]:
 
 
 def _with(number: str, metric: Metric) -> str:
-    return f"{number} {metric.unit}".rstrip()
+    return f"{number} {'points' if metric.unit == '%' else metric.unit}".rstrip()
 
 
 def _signed(value: float) -> str:

@@ -17,8 +17,9 @@ from optuna.distributions import BaseDistribution
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.tree import DecisionTreeRegressor
 
+from cellwright.study.metric import Metric
 from cellwright.study.statistics.space import Axis, axes, places
-from cellwright.study.statistics.trials import Floats, Metric, Trial, Value, bounded
+from cellwright.study.statistics.trials import Floats, Trial, Value, bounded
 
 __all__ = ["DEPTH", "TREES", "Boxes", "Marginal", "Surface", "marginal", "surface"]
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cellwright.study.metric import Metric
+
 __all__ = [
     "BEST",
     "Floats",
-    "Metric",
     "Outcome",
     "Places",
     "Trial",
@@ -30,26 +31,6 @@ Value: TypeAlias = float | int | str | None
 
 BEST = 0.1
 """The share of trials that Greff et al. compare: those with the best validation."""
-
-
-@dataclass(frozen=True)
-class Metric:
-    """What outcomes are measured in."""
-
-    name: str
-    """As in a sentence: `test loss`, `accuracy`."""
-    unit: str = ""
-    better: Literal["lower", "higher"] = "lower"
-
-    @property
-    def sign(self) -> int:
-        """What turns a value into a loss, of which less is better, and back."""
-        return 1 if self.better == "lower" else -1
-
-    def losses(self, values: Sequence[float]) -> Floats:
-        """The values as losses; infinite for one that is not finite, which is how runs diverge."""
-        turned = self.sign * np.asarray(values, np.float64)
-        return np.where(np.isfinite(turned), turned, np.inf)
 
 
 @dataclass(frozen=True)

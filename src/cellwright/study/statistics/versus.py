@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from cellwright.study.metric import Metric
 from cellwright.study.statistics.effects import (
     RESAMPLES,
     Interval,
@@ -18,7 +19,7 @@ from cellwright.study.statistics.effects import (
     superiority_interval,
 )
 from cellwright.study.statistics.power import Power, power
-from cellwright.study.statistics.trials import BEST, Floats, Metric, Trial, best, bounded, count
+from cellwright.study.statistics.trials import BEST, Floats, Trial, best, bounded, count
 from cellwright.study.statistics.welch import CONFIDENCE, Contrast, contrast, holm
 
 __all__ = ["Searched", "Versus", "compare", "compare_searches"]

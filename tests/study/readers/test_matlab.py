@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from cellwright.study.matlab import Cells, MatlabError, Other, is_matlab, variables
+from cellwright.study.readers.matlab import Cells, MatlabError, Other, is_matlab, variables
 
 
 @pytest.mark.parametrize("compressed", [False, True])
