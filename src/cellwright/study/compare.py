@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import threading
@@ -31,6 +32,9 @@ from cellwright.study.store import Store
 __all__ = ["OptionError", "Plan", "carry_out", "compare"]
 
 Which: TypeAlias = str | os.PathLike[str] | Cell
+
+_COMMA = re.compile(r",(?![^()]*\))")
+"""A comma that is not within brackets."""
 
 
 class OptionError(CellwrightError):
@@ -73,6 +77,7 @@ def compare(
     Args:
         data: a file of sequences (`study.data.load` says which); without one, Bach chorales.
         cells: names of the catalogue, `.cell` files or Cells; or names and files with commas.
+            Options stand in brackets, as in `"lstm,rhn(L=5)"`.
         parameters: learned values of a whole model at the most; hidden sizes follow from it.
         seeds: runs a cell, from seed 0.
         minutes: of training in all, shared out evenly over runs.
@@ -219,7 +224,7 @@ def _stoppable() -> Iterator[Callable[[], bool]]:
 
 def _chosen(cells: str | Sequence[Which]) -> tuple[Cell, ...]:
     if isinstance(cells, str):
-        cells = [name.strip() for name in cells.split(",") if name.strip()]
+        cells = [name.strip() for name in _COMMA.split(cells) if name.strip()]
     chosen = tuple(find_cell(one) for one in cells)
     if not chosen:
         raise OptionError("--cells is empty: name at least one cell; `cellwright list` has them")
