@@ -306,8 +306,20 @@ _EXTRA = (
     "input u : I",
     "state h : H",
     "sum dW = outer(h, x) + outer(h, x)",
+    "count L = 2",
+    "s[l] = W[l] s[l-1] + b_s[l] for l = 1..2",
+    "for k = 1..2\n  past[k]' = norm(past[k-1] * k)\n  init b[k] = k",
+    "z = sum(W[j] x for j = 0..3) + past[1]'",
+    "scalar a[l] for l = 1…L",
 )
-_CELLS = tuple(tuple(q.text for q in cell(name).equations) for name in cell_names())
+_CELLS = tuple(
+    tuple(
+        line.partition("#")[0].rstrip()
+        for line in cell(name).text.splitlines()
+        if line and not re.match(r"[a-z]+:", line)
+    )
+    for name in cell_names()
+)
 
 
 def _split(lines: tuple[str, ...]) -> tuple[str, ...]:
@@ -320,6 +332,8 @@ _USED = tuple(sorted({t for split in (*_CELLS_SPLIT, *_EXTRA_SPLIT) for t in spl
 _ODD = (
     "(", ")", "=", "'", "^T", "ᵀ", ":", "#", "\n", "\t", "1e999", "0", "@", "Ω", "é", "\u200b",
     "\0", "sum ", "init ", "output ", "W ", "x", "h'", "c", "norm(", "outer(", ", ", "-", "\r",
+    "[", "]", "[l]", "[l-1]", "[L]", "[0]", "..", " for l = 1..L", "for l = 0..2\n ",
+    "count L = 2\n",
 )  # fmt: skip
 _WORDS = _USED + _ODD
 _NAMES = tuple(w for w in _USED if w[0].isalpha() and len(w) < 4)
@@ -357,7 +371,7 @@ def texts() -> SearchStrategy[str]:
     """Texts near the language: lines of cells with words lost, added and exchanged; words and
     characters of the language in any order; any text at all."""
     words = st.lists(st.sampled_from(_WORDS), max_size=30)
-    alphabet = "xhcWRb_iz'′=+-*⊙/()^Tᵀ.,:# \t\n01e9σλΣinitousar"
+    alphabet = "xhcWRb_iz'′=+-*⊙/()[]^Tᵀ.,:# \t\n01e9σλΣinitousarflL"
     return st.one_of(
         _mutated(),
         _mutated(),

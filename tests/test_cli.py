@@ -103,6 +103,16 @@ def test_show_has_equations_captions_counts_and_paper() -> None:
     assert cellwright("show", "np") == cellwright("show", "lstm")
 
 
+def test_show_has_options_and_what_they_are() -> None:
+    shown = cellwright("show", "rhn(L=3)")
+    assert shown.startswith("rhn(L=3): Recurrent highway network\n")
+    assert re.search(r"\n  for l = 2\.\.L +.*\n      n\[l\] = tanh\(R_n\[l\] s\[l-1\]", shown)
+    assert re.search(r"\n L +3 +2 +highway layers a step\n", shown)
+    assert 'Recurrent("rhn", …, L=4), or rhn(L=4) wherever a cell is named.' in shown
+    assert re.search(r"\n beta +1 +1 +how much more", cellwright("show", "janet"))
+    assert "options" not in cellwright("show", "lstm")
+
+
 def test_show_derivative_is_a_program_of_the_language(capsys: pytest.CaptureFixture[str]) -> None:
     """What is piped into a file reads back."""
     assert program(cellwright("show", "lstm", "--derivative"))
@@ -185,6 +195,7 @@ def test_diff_marks_what_differs() -> None:
     assert "«p_i * c +»" in shown
     assert "3 of 6 equations are the same" in shown
     assert "The equations are the same." in cellwright("diff", "lstm", "np")
+    assert "«n[3] = tanh(R_n[3] s[2] + b_n[3])»" in cellwright("diff", "rhn", "rhn(L=3)")
     assert cellwright("diff", "peephole_lstm") == cellwright("diff", "lstm", "peephole_lstm")
 
 
@@ -200,6 +211,8 @@ def test_diagram_says_where_it_wrote(tmp_path: Path) -> None:
     drawn = (tmp_path / "lstm.svg").read_text("utf-8")
     assert drawn.startswith("<svg ")
     assert "data-changed" not in drawn
+    assert cellwright("diagram", "rhn(L=3)", folder=tmp_path) == "Diagram: rhn_L3.svg\n"
+    assert ">rhn(L=3): " in (tmp_path / "rhn_L3.svg").read_text("utf-8")
     mine = tmp_path / "mine.cell"
     mine.write_text("h' = relu(W x + R h)\n")
     picture = tmp_path / "picture.svg"
@@ -223,6 +236,7 @@ def test_check_says_what_a_file_means(tmp_path: Path) -> None:
     said = cellwright("check", file)
     assert "mine: ok" in said
     assert re.search(r"learned vectors +bias +\(H,\)", said)
+    assert re.search(r"options +L = 4\n", cellwright("check", "rhn(L=4)"))
     assert "did you mean" not in said
     file.write_text("h' = tanh(R h + x)\n")
     said = cellwright("check", file)
@@ -309,6 +323,7 @@ def test_mistakes_are_told_without_a_stack_trace(tmp_path: Path) -> None:
         (("show", "lstm", "--size", "64,0"), "a size is input size and hidden size, as 100,64", 1),
         (("list", "--size", "64"), "a size is input size and hidden size, as 100,64; got '64'", 1),
         (("list", "--like", "lsmt"), "Did you mean lstm?", 1),
+        (("show", "rhn(M=1)"), "no argument is called 'M', and the cell has the count L", 1),
         (("chek", binary), "Unknown command", 2),
     ):
         assert message in cellwright(*words, code=code)
@@ -330,10 +345,12 @@ def test_nothing_is_compiled_where_a_word_is_wrong(tmp_path: Path) -> None:
 
 def test_compare_from_a_file_to_a_report(tmp_path: Path) -> None:
     data = write_music(tmp_path / "melodies.npz")
-    words = ("compare", data, "--cells", "rnn,gru", "--parameters", "200", "--seeds", "2")
+    cells = "rhn(L=1),rhn(L=3)"
+    words = ("compare", data, "--cells", cells, "--parameters", "200", "--seeds", "2")
     said = cellwright(*words, "--out", tmp_path / "out", "--minutes", "0.01")
     assert "[4/4]" in said
-    assert "gru" in (tmp_path / "out" / "report.html").read_text()
+    report = (tmp_path / "out" / "report.html").read_text()
+    assert all(name in report for name in ("rhn(L=1)", "rhn(L=3)", "s[2] = t[2] * n[2]"))
     assert said.splitlines()[-1] == f"Report: {tmp_path / 'out' / 'report.html'}"
 
 

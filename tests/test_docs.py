@@ -81,7 +81,8 @@ def test_the_cells_of_the_docs_run(page: str) -> None:
 
 
 def test_the_example_of_the_language_runs() -> None:
-    [text] = blocks(LANGUAGE, "cell")
+    text, repeated = blocks(LANGUAGE, "cell")
+    assert parse(repeated).with_options(L=3).program == cell("rhn(L=3)").program
     layer = Recurrent(parse(text), 3, 4, floor=0.1)
     assert layer(torch.randn(5, 2, 3))[0].shape == (5, 2, 4)
 

@@ -85,7 +85,7 @@ def show(
     Parameters
     ----------
     name
-        A cell of the catalogue, or a .cell file.
+        A cell of the catalogue, or a .cell file; with its options in brackets, as 'NAME(L=5)'.
     size
         Features of the input and of the hidden state, as 100,64: for what is counted.
     derivative
@@ -148,14 +148,14 @@ def diagram(
     name
         A cell of the catalogue, or a .cell file.
     out
-        The file to write; without one, the cell's name with .svg, in this folder.
+        The file to write; without one, NAME.svg, or NAME_L5.svg with options, in this folder.
     against
         A cell to mark the differences from.
     """
     from cellwright.export.diagram import diagram
 
     drawn = cell(name)
-    file = out or Path(f"{drawn.name}.svg")
+    file = out or Path(f"{drawn.stem}.svg")
     text = diagram(drawn, cell(against) if against is not None else None)
     _open_for_writing(file)
     file.write_text(text, "utf-8")
@@ -203,7 +203,8 @@ def compare(
     task
         What to make of the file, where its content leaves a choice.
     cells
-        Names of the catalogue, or .cell files, with commas between them.
+        Names of the catalogue, or .cell files, with commas between them; with options in
+        brackets, as 'NAME(L=5)'.
     parameters
         Learned values of a whole model, at the most; each cell's hidden size follows from it.
     seeds

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from textwrap import wrap
@@ -15,9 +15,9 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from cellwright.language import Cell, aliases, print_program, print_value
-from cellwright.language.cell import misspelt
+from cellwright.language import Cell, aliases, cell_names, print_program, print_value
 from cellwright.language.difference import Row, Span
+from cellwright.language.needs import misspelt
 from cellwright.program.derivative import derivative
 from cellwright.program.ops import Shape
 from cellwright.schedule.facts import Facts, facts
@@ -98,18 +98,18 @@ def cells(found: Sequence[tuple[Cell, Facts]], sizes: Sizes, order: Order) -> Re
 
 
 def cell(c: Cell, sizes: Sizes) -> RenderableType:
-    """Title, equations with captions, parameters with shapes and counts, paper, note."""
+    """Title, equations with captions, parameters with shapes and counts, options, paper, note."""
     parts: list[RenderableType] = [_title(c)]
-    width = max(len(e.text) for e in c.equations)
-    for e in c.equations:
-        line = Text("  ").append(_spaced(e.text), style="bold")
-        if width <= 44 and e.caption:
-            parts.append(_beside(line, e.caption, width + 4))
+    width = max(len(text) for text, _ in c.lines)
+    for text, caption in c.lines:
+        line = Text("  ").append(_spaced(text), style="bold")
+        if width <= 44 and caption:
+            parts.append(_beside(line, caption, width + 4))
         else:
             parts.append(line)
-            if e.caption:
-                parts.append(Padding(Text(e.caption, style="dim"), (0, 0, 0, 6)))
-    parts += [Text(), _parameters(c, sizes), _facts(c, sizes)]
+            if caption:
+                parts.append(Padding(Text(caption, style="dim"), (0, 0, 0, 6)))
+    parts += [Text(), _parameters(c, sizes), *_options(c), _facts(c, sizes)]
     return Group(*parts)
 
 
@@ -174,8 +174,8 @@ def summary(c: Cell) -> RenderableType:
     for shape in dict.fromkeys(q.shape for q in p.parameters):
         names = ", ".join(q.name for q in p.parameters if q.shape == shape)
         lines.add_row(f"learned {_kind(shape)}", f"{names}  {_shape(shape)}".rstrip())
-    if p.constants:
-        lines.add_row("constants", ", ".join(f"{k.name} = {k.default:g}" for k in p.constants))
+    if c.options:
+        lines.add_row("options", ", ".join(f"{o.name} = {o.value:g}" for o in c.options))
     parts: list[RenderableType] = [
         Text(c.name, style="bold").append(": ok", style="green"),
         Padding(lines, (0, 0, 0, 2)),
@@ -322,14 +322,34 @@ def _parameters(c: Cell, sizes: Sizes) -> RenderableType:
     return table
 
 
+def _options(c: Cell) -> Iterator[RenderableType]:
+    """The numbers that the cell leaves open, and how to set them."""
+    if not c.options:
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("option", no_wrap=True)
+    table.add_column("is", justify="right", no_wrap=True)
+    table.add_column("by default", justify="right", no_wrap=True)
+    table.add_column("what it is")
+    for o in c.options:
+        table.add_row(o.name, f"{o.value:g}", f"{o.default:g}", o.caption)
+    first = c.options[0]
+    other = f"{first.name}={first.value + (first.kind == 'count'):g}"
+    which = c.origin if c.origin in cell_names() else f"./{c.origin}.cell"
+    yield table
+    yield Text(
+        f'To set one: Recurrent("{which}", …, {other}), or {which}({other}) wherever a cell is '
+        "named.\n",
+        style="dim",
+    )
+
+
 def _facts(c: Cell, sizes: Sizes) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column()
     p = c.program
     grid.add_row("state", ", ".join(s.name for s in p.states) + f"; the output is {p.outputs[0]}")
-    if p.constants:
-        grid.add_row("constants", ", ".join(f"{k.name} = {k.default:g}" for k in p.constants))
     f = facts(p, sizes)
     times = ("never wait", "wait once", "wait twice")
     waits = times[f.stages] if f.stages < len(times) else f"wait {f.stages} times"

@@ -5,13 +5,25 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+import re
 from pathlib import Path
 
 import pytest
 
 from cellwright import Recurrent
-from cellwright.language import Cell, Equation, aliases, cell, cell_names, parse
-from cellwright.language.cell import ARGUMENTS
+from cellwright.language import (
+    Cell,
+    Equation,
+    GivenError,
+    Line,
+    Option,
+    aliases,
+    cell,
+    cell_names,
+    parse,
+    program,
+)
+from cellwright.language.options import ARGUMENTS
 from cellwright.program.ops import Shape
 
 TEXT = """\
@@ -61,8 +73,8 @@ def test_equations_and_captions() -> None:
     )
 
 
-def test_the_arguments_of_a_layer_are_no_names_for_constants() -> None:
-    assert set(ARGUMENTS) == set(inspect.signature(Recurrent.__init__).parameters) - {"constants"}
+def test_the_arguments_of_a_layer_are_no_names_for_options() -> None:
+    assert set(ARGUMENTS) == set(inspect.signature(Recurrent.__init__).parameters) - {"options"}
 
 
 def test_a_header_word_can_be_a_name() -> None:
@@ -238,6 +250,130 @@ def test_brackets_mean_something(one: str, other: str) -> None:
     assert parse(one).program != parse(other).program
 
 
+# --- counts and repetition ----------------------------------------------------------------------
+
+DEEP = """\
+count L = 2                 # layers
+const dt = 0.5              # a step
+  init b[l] = 1 for l = 1..L
+s[0] = h                    # the state
+for l = 1..L                # each layer
+\ts[l] = tanh(R[l] s[l-1] + b[l] + W[l] x / l)   # one of them
+
+    # a comment
+\tfor k = l..l
+\t\tq[k] = dt * s[l] for m = 1…1
+h' = q[L] * sum(q[k] for k = 1..L - 1)
+"""
+
+
+def test_lines_are_as_they_are_written_and_equations_spelled_out() -> None:
+    c = parse(DEEP)
+    assert c.text == DEEP
+    assert c.lines == (
+        Line("s[0] = h", "the state"),
+        Line("for l = 1..L", "each layer"),
+        Line("    s[l] = tanh(R[l] s[l-1] + b[l] + W[l] x / l)", "one of them"),
+        Line("    for k = l..l", ""),
+        Line("        q[k] = dt * s[l] for m = 1…1", ""),
+        Line("h' = q[L] * sum(q[k] for k = 1..L - 1)", ""),
+    )
+    assert c.equations == (
+        Equation("s_0", "s[0] = h", "the state", 4),
+        Equation("s_1", "s[1] = tanh(R[1] s[0] + b[1] + W[1] x / 1)", "one of them", 6),
+        Equation("q_1", "q[1] = dt * s[1]", "", 10),
+        Equation("s_2", "s[2] = tanh(R[2] s[1] + b[2] + W[2] x / 2)", "one of them", 6),
+        Equation("q_2", "q[2] = dt * s[2]", "", 10),
+        Equation("h'", "h' = q[2] * sum(q[k] for k = 1..1)", "", 11),
+    )
+    learned = ("R_1", "b_1", "W_1", "R_2", "b_2", "W_2")
+    assert tuple(q.name for q in c.program.parameters) == learned
+    assert [q.init for q in c.program.parameters] == [None, 1.0, None] * 2
+
+
+def test_options() -> None:
+    c = parse(DEEP, "deep")
+    assert c.options == (
+        Option("L", "count", 2, 2, "layers"),
+        Option("dt", "const", 0.5, 0.5, "a step"),
+    )
+    other = c.with_options(dt=0.25, L=3)
+    assert (other.name, other.stem) == ("deep(L=3, dt=0.25)", "deep_L3_dt0.25")
+    assert [k.default for k in other.program.constants] == [0.25]
+    assert len(other.equations) == len(c.equations) + 2
+    assert other.with_options(L=2) == c.with_options(dt=0.25) != c
+    assert other.with_options(L=2, dt=0.5) == c
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"M": 1}, "no argument is called 'M', and the cell has the count L and the constant dt"),
+        ({"L": 2.5}, "the count L must be a whole number of at least 0, got 2.5"),
+        ({"L": True}, "the count L must be a whole number of at least 0, got True"),
+        ({"L": -1}, "the count L must be a whole number of at least 0, got -1"),
+        ({"L": "2"}, "the count L must be a whole number of at least 0, got '2'"),
+        ({"dt": "2"}, "the constant dt must be a number, ±1e.38 at the most, got '2'"),
+    ],
+)
+def test_options_that_cannot_be(options: dict[str, object], words: str) -> None:
+    with pytest.raises(GivenError, match=words):
+        parse(DEEP).with_options(**options)
+
+
+def test_what_only_more_layers_would_need_is_left_out() -> None:
+    c = parse(
+        """
+count L = 3
+scalar a[l] = 1 for l = 1..L
+scalar only = 2
+const also = 1
+vector b[l] : H for l = 1..L
+init b[l] = 1 for l = 1..L
+u = V x
+s[1] = a[1] * tanh(W x + R h)
+g[1] = σ(U[1] s[1])
+for l = 2..L
+  s[l] = a[l] * tanh(R[l] (g[l-1] * s[l-1]) + only * u + also + b[l])
+  g[l] = σ(U[l] s[l])
+h' = s[L] + sum(only * m[l] for l = 2..L)
+"""
+    )
+    assert [e.name for e in c.program.equations] == ["u", "s_1", "g_1", "s_2", "g_2", "s_3", "h'"]
+    one = c.with_options(L=1).program
+    assert [e.name for e in one.equations] == ["s_1", "h'"]
+    assert {q.name for q in one.parameters} == {"a_1", "W", "R"}
+    assert one.constants == ()
+
+
+def test_each_norm_of_a_range_has_a_gain_of_its_own() -> None:
+    p = parse(
+        "gain_s_1 = W x\ns[0] = norm(gain_s_1)\ns[l] = norm(R[l] s[l-1]) for l = 1..2\n"
+        "h' = s[2] + sum(norm(V h) for k = 1..2)"
+    ).program
+    gains = [q.name for q in p.parameters if q.init == 1]
+    assert gains == ["gain_s_0_1", "gain_s_1_1", "gain_s_2_1", "gain_h_1", "gain_h_2"]
+
+
+def test_counts_are_numbers_wherever_a_value_can_stand() -> None:
+    p = parse("count L = 3\ncount d = 2\nh' = W x * L - sum(h / (k + L) for k = 1..d)").program
+    assert p == parse("h' = W x * 3 - (h / (1 + 3) + h / (2 + 3))").program
+
+
+def test_words_of_repetition_can_be_names() -> None:
+    p = parse("count = W x\nfor = count * sum_\nh' = for").program
+    assert [e.name for e in p.equations] == ["count", "for", "h'"]
+
+
+def test_an_index_is_part_of_a_name_in_every_declaration() -> None:
+    text = (
+        "input u[1] : I\nstate h[1] : H\nscalar a[2] = 1\nconst c[1] = 2\nvector b[0], b[1] : H\n"
+        "init b[1] = 1\nmatrix W[1], R : (H, I)\ny[3] = W[1] u[1] + R u[1] + a[2] * b[0]\n"
+        "h[1]' = y[3] + c[1] * b[1] * h[1]\nsum t[1] = h[1]'\noutput h[1]', y[3]"
+    )
+    assert program(text) == program(re.sub(r"\[(\d)\]", r"_\1", text))
+
+
 # --- cells as objects ---------------------------------------------------------------------------
 
 
@@ -249,7 +385,9 @@ def test_the_representation_is_no_longer_than_the_text() -> None:
 
 
 def test_pickle_and_copy() -> None:
-    for c in (cell("peephole_lstm"), parse(TEXT, "mine")):
+    options = (cell("rhn(L=3)"), parse(DEEP).with_options(dt=0.1))
+    for c in (cell("peephole_lstm"), parse(TEXT, "mine"), *options):
+        assert eval(repr(c), {"parse": parse}) == c
         for again in (pickle.loads(pickle.dumps(c)), copy.deepcopy(c), copy.copy(c)):
             assert again == c
             assert again.program.values == c.program.values
@@ -266,6 +404,25 @@ def test_from_the_catalogue_and_from_a_file(tmp_path: Path) -> None:
         mine = cell(which)
         assert isinstance(mine, Cell)
         assert (mine.name, mine.program) == ("mine", lstm.program)
+
+
+def test_options_in_brackets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cell("rhn(L=3)") is cell("rhn( L = 3 )") == cell("rhn").with_options(L=3)
+    assert cell("rhn(L=2)") == cell("rhn()") == cell("rhn")
+    assert cell("np()") is cell("lstm")
+    assert (cell("rhn(L=3)").name, cell("rhn(L=3)").origin) == ("rhn(L=3)", "rhn")
+    assert cell("janet(beta=-2e0)").name == "janet(beta=-2)"
+    monkeypatch.chdir(tmp_path)
+    Path("mine.cell").write_text(DEEP, "utf-8")
+    for name in (
+        "mine.cell(L=3,dt=1e-1)",
+        "./mine.cell(dt=.1, L=3)",
+        f"{tmp_path}/mine.cell(dt=0.1,L=3)",
+    ):
+        assert cell(name) == parse(DEEP, "mine").with_options(L=3, dt=0.1)
+    Path("odd.cell(L=3)").write_text(DEEP, "utf-8")
+    assert cell("./odd.cell(L=3)").options == parse(DEEP).options
+    assert cell(Path("odd.cell(L=3)")).options == parse(DEEP).options
 
 
 def test_a_file_in_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,6 +446,6 @@ def test_every_cell_of_the_catalogue_says_what_it_is(name: str) -> None:
     assert c.title
     assert c.paper
     assert c.note
-    assert all(e.caption for e in c.equations)
+    assert all(line.caption for line in (*c.lines, *c.options))
     assert c.like is None or c.like in cell_names()
     assert max(len(e.text) for e in c.equations) <= 80

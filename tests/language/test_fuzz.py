@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from cellwright import cell
 from cellwright.language import Cell, CellError, parse, print_program, program
+from cellwright.language.repetition import CHAIN
 from strategies import FUZZED, texts
 
 many = settings(
@@ -43,7 +45,14 @@ def clear(e: CellError) -> None:
 
 
 def same_when_printed(c: Cell) -> None:
-    assert program(print_program(c.program)) == c.program
+    """As a program, and with its own equations, what is repeated written line by line."""
+    p = c.program
+    lines = print_program(p).splitlines()
+    assert program("\n".join(lines)) == p
+    own = [re.sub(r"\[(\d+)\]", r"_\1", e.text) for e in c.equations]
+    if "[" not in "".join(own) and "norm" not in c.text and len(own) == len(p.equations):
+        declared = lines[: -len(own) - 1]
+        assert program("\n".join((*declared, *own, lines[-1]))) == p
 
 
 @many
@@ -74,3 +83,49 @@ def test_bytes(data: bytes, tmp_path: Path) -> None:
     c = read(path)
     if c is not None:
         same_when_printed(c)
+
+
+NAMES = ("rhn", "np", "janet", "(", ")", "L", "=", ",", "beta", "3", "-1", "0.5", "1e99", " ", "./",
+         "x.cell", "h' = ")  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(NAMES), max_size=8).map("".join))
+@example("rhn(L=3)")
+@example("janet(beta=0.5,)")
+def test_names(name: str) -> None:
+    try:
+        c = cell(name)
+    except CellError as e:
+        clear(e)
+    else:
+        assert cell(c.name) == c
+        assert eval(repr(c), {"parse": parse}) == c
+
+
+@given(
+    st.integers(0, 40), st.integers(0, 4), st.sampled_from(["s[l]", "s[l - 1]", "0.5", "W[l] s[l]"])
+)
+def test_what_is_repeated_is_what_would_be_written(count: int, first: int, last: str) -> None:
+    """Of a block, a line and a sum, as Python would write them."""
+    text = f"""
+count L = {count}
+s[{first}] = V x
+for l = {first + 1}..L + {first}
+  t[l] = tanh(R[l] s[l-1] + l * b[l])
+  s[l] = t[l] * s[l-1]
+y = sum({last} for l = {first + 1}..{first} + L)
+past[0] = h
+past[k]' = past[k-1] for k = 1..L
+h' = s[L + {first}] + y * past[L]
+"""
+    layers = range(first + 1, first + count + 1)
+    lines = [f"s_{first} = V x"]
+    for n in layers:
+        lines += [f"t_{n} = tanh(R_{n} s_{n - 1} + {n} * b_{n})", f"s_{n} = t_{n} * s_{n - 1}"]
+    terms = [last.replace("l - 1", str(n - 1)).replace("l", str(n)) for n in layers]
+    total = " + ".join(re.sub(r"\[(\d+)\]", r"_\1", term) for term in terms)
+    if len(terms) <= CHAIN:
+        lines += [f"y = {total or 0}"]
+        lines += ["past_0 = h", *(f"past_{k}' = past_{k - 1}" for k in range(1, count + 1))]
+        lines += [f"h' = s_{first + count} + y * past_{count}"]
+        assert parse(text).program == parse("\n".join(lines)).program

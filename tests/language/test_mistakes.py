@@ -32,6 +32,7 @@ PEEPHOLE = LSTM.replace("f  = σ(W_f x", "f  = σ(p_f * c' + W_f x")
 NESTED = "h' = " + "(x + " * 120 + "x" + ")" * 120
 SIGNS = "h' = " + "-" * 120 + "x"
 CHAIN = "h' = W x" + " + h" * 150
+BLOCKS = "".join(" " * i + f"for a_{i} = 1..2\n" for i in range(11)) + " " * 11 + "h' = W x"
 
 MISTAKES = {
     # functions
@@ -183,9 +184,66 @@ MISTAKES = {
     "sum in a cell": Mistake("h' = W x\nsum total = h", 2, "sum total = h", "a cell has no sums", "Remove this line"),
     "a sum that is read": Mistake("sum total = h\nh' = W x + total", 2, "total", "total is a sum, known after the last step only", "Give what it sums a name"),
     "inputs without x": Mistake("input u : I\nh' = W x + U u", 2, "x", "x is read, and is none of the inputs", "input x : I"),
+    # counts and repetition
+    "an index of another member": Mistake("s[l] = h for l = 1..3\nh' = W x + s[0] + s[3]", 2, "s[0]", "s[0] is read, but no equation sets it", "Equations set s[1], s[2], s[3]"),
+    "an index of another state": Mistake("h' = W x + past[2]\npast[1]' = h", 1, "past[2]", "past[2] is read, but no equation sets it", "Equations set past[1]': change where a range begins or ends"),
+    "a state with an index that is never set": Mistake("h' = W x + R h[1]", 1, "h[1]", "the state h[1] is read, but no equation sets it", "Add an equation h[1]' = …"),
+    "read before it is set in a range": Mistake("count L = 2\ns[0] = W x\nfor l = 1..L\n  s[l] = tanh(s[l+1])\nh' = s[L]", 4, "s[l+1]", "s[2] is read before it is set (l = 1)", "s[2] is set on line 4, for l = 2. Read what is set earlier."),
+    "defined by itself in a range": Mistake("s[0] = W x\ns[l] = R s[l] for l = 1..2\nh' = s[2]", 2, "s[l]", "s[1] is defined by itself (l = 1)", "s[1]' = …"),
+    "set in every round": Mistake("a = W x for l = 1..2\nh' = a", 1, "a", "a is set a second time (l = 2)", "So it was for l = 1: give it an index."),
+    "an unknown function in a range": Mistake("s[0] = W x\ns[l] = tahn(s[l-1]) for l = 1..2\nh' = s[2]", 2, "tahn", "unknown function tahn (l = 1)", "Did you mean tanh?"),
+    "an equation of a range that nobody reads": Mistake("q[l] = W x for l = 1..2\nh' = V x", 1, "q[l]", "q[1] is set, but neither the output nor a state depends on it (l = 1)", "remove this line"),
+    "a scalar of a range that nobody reads": Mistake("scalar a[l] for l = 1..2\nh' = V x", 1, "a[l]", "a[1] is declared but never used (l = 1)", "remove this line"),
+    "init of a range of nothing": Mistake("init b[l] = 1 for l = 1..2\nh' = V x", 1, "b[l]", "b[1] is no learned vector (l = 1)", "no equation sets"),
+    "mixed sizes in a range": Mistake("vector b : Q\nh' = sum(W[l] x for l = 1..2) + b", 2, "sum(W[l] x for l = 1..2) + b", "would need H and Q", "with a matrix"),
+    "a scalar as output of a range": Mistake("h' = W x\ny[1] = sum(h)\noutput y[1]", 3, "output y[1]", "y[1] is a single number", "sets a vector"),
+    "the step before as an index": Mistake("h' = tanh(W x + U h[t-1])", 1, "t", "t is no count, nor the variable of a for around this", "write the name of the state alone"),
+    "an index of the input": Mistake("h' = W x[1]", 1, "x[1]", "x is the input of this step, and has no index", "past[k]' = past[k-1] for k = 2..K"),
+    "an index of a function": Mistake("h' = W x + tanh[1] * h", 1, "tanh[1]", "tanh is a function and has no index", "Write tanh(…)"),
+    "an index below 0": Mistake("s[l] = s[l-1] + W x for l = 0..2\nh' = s[2]", 1, "s[l-1]", "s[-1] has an index below 0 (l = 0)", "Begin the range later"),
+    "an index that is no whole number": Mistake("h' = W x + n[1.5]", 1, ".5", ".5 is not expected after 1", "An index is made of whole numbers, counts and what a for counts"),
+    "a product in an index": Mistake("n[l] = W x for l = 1..2\nh' = n[2*l]", 2, "*", "* is not expected after 2", "with + and -: n[l-1]"),
+    "two indices": Mistake("h' = W[1, 2] x", 1, ",", ", is not expected after 1", "For W[h, x], a matrix on two vectors, write R h + W x."),
+    "an index of nothing": Mistake("h' = n[] + W x", 1, "]", "] is not expected after [", "An index is made of"),
+    "a prime before an index": Mistake("c'[1] = W x", 1, "[", "'[' means nothing here", "before its prime: n[2], c[1]'"),
+    "an index that is never closed": Mistake("h' = W x + n[1", 1, "[", "this bracket is never closed", "Close it with ]"),
+    "an index closed by a round bracket": Mistake("h' = W x + n[1)", 1, ")", "this bracket closes none", "open one before it with ("),
+    "juxtaposition of an index": Mistake("h' = W x + b[2] h", 1, "h", "two values side by side: b[2] h", "b[2] * h for the elementwise product, or B[2] h"),
+    "a name that an index makes too": Mistake("n_1 = W x\nn[1] = V x\nh' = n_1 + n[1]", 2, "n[1]", "n[1] and n_1, of line 1, would both be n_1 in layers", "another name"),
+    "a count as a matrix": Mistake("count L = 2\nh' = L x", 2, "L", "L is a count, and so a number", "the product with a number is L * h"),
+    "a count that is set": Mistake("count d = 2\nd = W x\nh' = d", 2, "d", "d is a count, and so a number", "another name"),
+    "a variable that is set": Mistake("for l = 1..2\n  l = W x\nh' = V x", 2, "l", "l is the variable of a for, and so a number (l = 1)", "another name"),
+    "a variable of two ranges": Mistake("for l = 1..2\n  a[l] = W x for l = 1..2\nh' = a[1]", 2, "l", "l stands for something else here (l = 1)", "a name of its own"),
+    "the input as a variable": Mistake("a[x] = V h for x = 1..2\nh' = a[1]", 1, "x", "x stands for something else here", "a name of its own"),
+    "count declared and unused": Mistake("count L = 2\nh' = W x", 1, "L", "L is declared but never used", "Use it in an index or a range"),
+    "count declared twice": Mistake("count L = 2\ncount L = 3\nh' = W[L] x", 2, "L", "L is set a second time", "Remove one of the lines"),
+    "a count in a block": Mistake("for l = 1..2\n  count L = 2\nh' = W[L] x", 2, "L", "a count is declared once", "above what is repeated"),
+    "a count named after a size": Mistake("count H = 2\nh' = W[H] x", 1, "H", "H is a size", "another name"),
+    "a count named after the input": Mistake("count x = 2\nh' = W[x] x", 1, "x", "x is the input", "another name"),
+    "a count named after a function": Mistake("count sin = 2\nh' = W[sin] x", 1, "sin", "sin is the name of a function", "another name"),
+    "a count that is an argument of the layer": Mistake("count heads = 2\nh' = W[heads] x", 1, "heads", "heads is an argument of every layer", "another name"),
+    "count without a number": Mistake("count L\nh' = W[L] x", 1, " ", "the line ends too early", "Write count L = 2"),
+    "count with a fraction": Mistake("count L = 2.5\nh' = W[L] x", 1, ".5", ".5 is not expected after 2", "with a whole number"),
+    "count below 0": Mistake("count L = -1\nh' = W[L] x", 1, "-", "- is not expected after =", "with a whole number"),
+    "count with a name": Mistake("count L = K\nh' = W[L] x", 1, "K", "K is not expected after =", "with a whole number"),
+    "a count of many digits": Mistake("count L = 1000000000000\nh' = W[L] x", 1, "1000000000000", "1000000000000 is too large", "Counts are small numbers"),
+    "a huge count": Mistake("count L = 100000000\na[l] = W x for l = 1..L\nh' = a[1]", 2, "l = 1..L", "repetition makes too much of this (L = 100000000)", "is a count too large?"),
+    "a huge sum": Mistake("h' = W x + sum(sum(a[i] for i = 0..999) for j = 1..999)", 1, "i = 0..999", "repetition makes too much of this (j = ", "is a count too large?"),
+    "huge loops of nothing": Mistake("for i = 1..9999\n  for j = 1..9999\n    a[j] = h for k = 1..0\nh' = W x", 2, "j = 1..9999", "repetition makes too much of this (i = 1, j = ", "is a count too large?"),
+    "a range that ends before it begins": Mistake("count k = 0\na[j] = h for j = 1..k-1\nh' = W x", 2, "j = 1..k-1", "1..-1 ends before it begins (k = 0)", "a count is too small here"),
+    "a block of nothing": Mistake("for l = 1..2\nh' = W x", 1, "for l = 1..2", "nothing is indented below this line", "Indent the lines that it repeats"),
+    "a block at the end": Mistake("h' = W x\nfor l = 1..2  # each", 2, "for l = 1..2  # each", "nothing is indented below this line", "at the end of one"),
+    "blocks in blocks": Mistake(BLOCKS, 11, BLOCKS.splitlines()[10].strip(), "blocks nest deeper than 10", "with its for at the end"),
+    "a range in Python": Mistake("for l in range(2):\n  h' = W x", 1, "in", "in is not expected after l", "Write for l = 2..L"),
+    "a range with a colon": Mistake("h' = W x + sum(b[l] for l = 1:3)", 1, ":", ": is not expected after 1", "Write for l = 2..L"),
+    "a range with three dots": Mistake("h' = W x + sum(b[l] for l = 1...3)", 1, ".3", ".3 is not expected after 1..", "Write for l = 2..L"),
+    "a range without a variable": Mistake("h' = W x for 1..3", 1, "for", "for is not expected after x", "Write for l = 2..L"),
+    "a range that ends early": Mistake("h' = W x for l = 1..", 1, " ", "the line ends too early", "Write for l = 2..L"),
+    "a function over a range": Mistake("h' = W x + max(a[k] for k = 1..2)", 1, "max(a[k] for k = 1..2)", "only a sum of one value takes a for", "Write sum(v[k] for k = …)"),
     # what a cell has to have
     "no state": Mistake("y = W x\noutput y", 2, "output y", "no equation sets a state", "h' = …"),
     "no input": Mistake("h' = R h", 1, "h' = R h", "the cell never reads its input x", "W x"),
+    "no input, in a range": Mistake("h[l]' = R h[l] for l = 1..2", 1, "h[l]' = R h[l] for l = 1..2", "the cell never reads its input x", "W x"),
 }  # fmt: skip
 
 
@@ -292,6 +350,12 @@ def test_a_directory(tmp_path: Path) -> None:
     assert f"{tmp_path}: cannot be read: Is a directory" in refused(tmp_path)
 
 
+@pytest.mark.parametrize("text", ["for l = 1..0\n  h' = W x", "count L = 2"])
+def test_no_equation_is_left(text: str) -> None:
+    with pytest.raises(CellError, match=r"my\.cell(:1)?: (there is no equation|L is declared)"):
+        parse(text, "my")
+
+
 def test_a_huge_file(tmp_path: Path) -> None:
     path = tmp_path / "my.cell"
     path.write_bytes(b"h' = W x\n" * 120_000)
@@ -333,6 +397,32 @@ def test_equations_where_a_name_belongs() -> None:
     assert refused("h' = tanh(W x)") == (
         "<text>: this is no name but equations. cellwright.parse(text) makes a cell of them."
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("rhn(M=3)", "rhn(M=3): no argument is called 'M', and the cell has the count L. "
+                     "cellwright show rhn says what it has."),
+        ("np(L=1)", "np(L=1): no argument is called 'L', and the cell has no counts and no "
+                    "constants. cellwright show np says what it has."),
+        ("rhn(L=1.5)", "rhn(L=1.5): the count L must be a whole number of at least 0, got 1.5. "
+                       "cellwright show rhn says what it has."),
+        ("rhn(3)", "rhn(3): '3' gives no option. Write rhn(NAME=NUMBER), with commas between "
+                   "several."),
+        ("rhn(L=x)", "rhn(L=x): 'L=x' gives no option. Write rhn(NAME=NUMBER), with commas between "
+                     "several."),
+        ("rhn(L=1,L=2)", "rhn(L=1,L=2): L is given twice. Write rhn(NAME=NUMBER), with commas "
+                         "between several."),
+        ("rhns(L=1)", "rhns: there is no such cell. Did you mean rhn? cellwright list has the cells "
+                      "there are; a file is named with its ending: ./rhns.cell"),
+        ("my.cell(L=1)", "my.cell: cannot be read: No such file or directory. Name a text file with "
+                         "equations."),
+        ("rhn(L=0)", "rhn.cell:11: 2..0 ends before it begins (L = 0)"),
+    ],
+)  # fmt: skip
+def test_options_that_are_none(name: str, said: str) -> None:
+    assert refused(name).partition("\n")[0] == said
 
 
 def test_what_is_no_name() -> None:

@@ -15,7 +15,7 @@ import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import cellwright
-from cellwright import CellwrightError, LayerError, Recurrent, parse
+from cellwright import CellError, CellwrightError, LayerError, Recurrent, parse
 from cellwright.backends import reference, registry
 from cellwright.backends.registry import Backend
 from cellwright.language import cell, cell_names
@@ -126,6 +126,24 @@ def test_constants_can_be_overridden() -> None:
     for value in (float("nan"), float("inf"), 1e39, 10**400, "much", None):
         with pytest.raises(LayerError, match=r"the constant decay must be a number, .* got"):
             layer(decay=value)
+
+
+def test_counts_are_options_of_a_layer() -> None:
+    m = layer(which="rhn", L=3)
+    assert m.cell == cell("rhn(L=3)")
+    assert repr(m) == "Recurrent('rhn', 3, 4, L=3)"
+    for other in (layer(which="rhn(L=3)"), layer(which=cell("rhn"), L=np.int64(3))):
+        assert repr(other) == repr(m)
+        assert same(other(draw(5, 2, 3)), m(draw(5, 2, 3)))
+    assert layer(which="rhn(L=3)", L=1).cell.name == "rhn(L=1)"
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        layer(which="rhn").load_state_dict(m.state_dict())
+    with pytest.raises(LayerError, match="the count L must be a whole number of at least 0, got"):
+        layer(which="rhn", L=0.5)
+    with pytest.raises(LayerError, match="no argument is called 'K', and the cell has the count L"):
+        layer(which="rhn", K=2)
+    with pytest.raises(CellError, match=r"2\.\.0 ends before it begins \(L = 0\)"):
+        layer(which="rhn", L=0)
 
 
 # --- running ------------------------------------------------------------------------------------
@@ -281,8 +299,9 @@ def test_another_constant_is_another_cell_than_torch_has() -> None:
         Recurrent(parse(text), 3, 4, one=2.0).to_torch()
 
 
-def test_copies_are_equal_and_independent(tmp_path: Path) -> None:
-    m = layer(num_layers=2, decay=0.3)
+@pytest.mark.parametrize("options", [{"decay": 0.3}, {"which": "rhn", "L": 3}])
+def test_copies_are_equal_and_independent(tmp_path: Path, options: dict[str, object]) -> None:
+    m = layer(num_layers=2, **options)
     x = draw(5, 2, 3)
     path = tmp_path / "layer.pt"
     torch.save(m, path)
@@ -301,6 +320,7 @@ def test_copies_are_equal_and_independent(tmp_path: Path) -> None:
 def test_the_representation_says_what_is_unusual() -> None:
     assert repr(Recurrent("lstm", 3, 4)) == "Recurrent('lstm', 3, 4)"
     assert repr(cellwright.LSTM(3, 4, bidirectional=True)) == "LSTM(3, 4, bidirectional=True)"
+    assert repr(cellwright.JANET(3, 4, beta=2)) == "JANET(3, 4, beta=2)"
 
 
 def test_named_layers_take_the_arguments_of_torch() -> None:
@@ -328,7 +348,7 @@ def test_named_layers_take_the_arguments_of_torch() -> None:
         ({"bidirectional": None}, "bidirectional must be True or False, got None"),
         ({"num_layers": 2, "dropout": "0.5"}, "dropout must be a probability, .* got '0.5'"),
         ({"backend": "fpga"}, "unknown backend 'fpga'"),
-        ({"nonlinearity": "relu"}, "no argument is called 'nonlinearity', .* constants decay"),
+        ({"nonlinearity": "relu"}, "no argument is called 'nonlinearity', .* constant decay"),
         ({"decay": "fast"}, "the constant decay must be a number, .* got 'fast'"),
         ({"dtype": "float32"}, "dtype must be one of torch's, as torch.float32, got 'float32'"),
     ],

@@ -71,6 +71,15 @@ def test_export_with_free_sizes(padded: bool, options: dict[str, object]) -> Non
     torch.testing.assert_close(exported.module()(x, *rest), model(x, *rest))
 
 
+def test_options_are_compiled_and_exported() -> None:
+    layer, x = Recurrent("rhn(L=3)", 3, 4), torch.randn(5, 2, 3)
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(x), layer(x))
+    exported = torch.export.export(layer, (x,))
+    assert "n_3 = tanh(R_n_3 s_2 + b_n_3)" in str(exported.graph)
+    torch.testing.assert_close(exported.module()(x), layer(x))
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_autocast(dtype: torch.dtype) -> None:
     model, x = Tagger(**FULL), torch.randn(5, 2, 3)

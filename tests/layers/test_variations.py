@@ -24,7 +24,7 @@ from conformance import relative_error
 
 T, B, H = 5, 3, 4
 # Of all kinds: gates, peepholes, several states, matrices on new values, functions around sums.
-CELLS = ("lstm", "gru", "rnn", "peephole_lstm", "gru_reset_before", "lem", "slstm", "rhn_2",
+CELLS = ("lstm", "gru", "rnn", "peephole_lstm", "gru_reset_before", "lem", "slstm", "rhn(L=3)",
          "star", "scrn", "cornn")  # fmt: skip
 EACH: dict[str, dict[str, object]] = {
     "layer_norm": {"layer_norm": True},
@@ -586,7 +586,7 @@ def started(which: str, init: Callable[[Recurrent], Recurrent], **options: objec
         ("gru", {"b_z": 2.0}),
         ("cifg", {"b_i": -2.0}),
         ("lem", {"b_1": -2.0, "b_2": -2.0}),
-        ("rhn_2", {"b_t1": -2.0, "b_t2": -2.0}),
+        ("rhn(L=3)", {"b_t_1": -2.0, "b_t_2": -2.0, "b_t_3": -2.0}),
     ],
 )
 def test_forget_bias(name: str, biases: dict[str, float]) -> None:

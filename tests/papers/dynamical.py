@@ -199,26 +199,16 @@ def rg_lru(x: Array, s: States, p: States) -> Step:
     return h, {"h": h}
 
 
-def rhn(x: Array, s: States, p: States, depth: int) -> Step:
-    """Zilly et al. (2017), eqs. 6-9, the carry gate coupled as 1 - t."""
+def rhn(x: Array, s: States, p: States) -> Step:
+    """Zilly et al. (2017), eqs. 6-9 at depth L, the carry gate coupled as 1 - t."""
     h = s["h"]
-    for layer in range(1, depth + 1):
-        n = linear(p[f"R_n{layer}"], h) + p[f"b_n{layer}"]
-        t = linear(p[f"R_t{layer}"], h) + p[f"b_t{layer}"]
+    for layer in range(1, int(p["L"]) + 1):
+        n = linear(p[f"R_n_{layer}"], h) + p[f"b_n_{layer}"]
+        t = linear(p[f"R_t_{layer}"], h) + p[f"b_t_{layer}"]
         if layer == 1:
             n, t = n + linear(p["W_n"], x), t + linear(p["W_t"], x)
         h = np.tanh(n) * sigmoid(t) + h * (1 - sigmoid(t))
     return h, {"h": h}
-
-
-def rhn_2(x: Array, s: States, p: States) -> Step:
-    """Zilly et al. (2017), eqs. 6-9 at depth 2."""
-    return rhn(x, s, p, 2)
-
-
-def rhn_3(x: Array, s: States, p: States) -> Step:
-    """Zilly et al. (2017), eqs. 6-9 at depth 3."""
-    return rhn(x, s, p, 3)
 
 
 def rwkv4(x: Array, s: States, p: States) -> Step:

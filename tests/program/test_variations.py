@@ -228,7 +228,7 @@ def test_gradients_of_masks_are_right_where_they_are_asked_for(name: str) -> Non
         ("lem", "c", "-b_1", ""),
         ("star", "h", "-b_k", ""),
         ("cfn", "h", "+b_f", "+b_i"),
-        ("rhn_2", "h", "-b_t2 -b_t1", ""),
+        ("rhn", "h", "-b_t_2 -b_t_1", ""),
         ("min_lstm", "h", "+b_f -b_i", ""),
         ("nfg", "c", "", "+b_i"),
         ("slim_lstm_4", "h", "", ""),

@@ -130,13 +130,14 @@ S = {
         "rnn lstm lstm_1997 peephole_lstm nig nfg nog niaf noaf cifg fgr coupled_lstm janet mclstm "
         "ran nas slstm gru mgu3 gru3 ugrnn intersection_rnn li_gru minimal_rnn light_ru sgrn sgu "
         "atr star cfn nbrc fast_rnn fast_grnn scrn miru2 tau_gru antisymmetric_rnn "
-        "gated_antisymmetric_rnn cornn"
+        "gated_antisymmetric_rnn cornn rhn(L=1)"
     ),
     2: (
         "multiplicative_lstm wmc_lstm res_lstm gru_reset_before mgu mgu1 mgu2 gru1 gru2 mut1 mut2 "
-        "mut3 dsgu miru1 rhn_2 lem"
+        "mut3 dsgu miru1 rhn lem"
     ),
-    3: "rhn_3",
+    3: "rhn(L=3)",
+    7: "rhn(L=7)",
 }
 """Matrix products in a step that have to wait for one another, as read from the papers. RHNs have
 as many as they are deep."""

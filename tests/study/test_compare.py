@@ -414,6 +414,15 @@ def test_a_comparison_survives_json() -> None:
             "--cells has lstm twice (lstm and lstm): they are the same, name one",
         ),
         ({"cells": "lstm,np"}, "--cells has lstm twice (lstm and np): they are the same, name one"),
+        (
+            {"cells": "rhn, rhn(L=2)"},
+            "--cells has rhn twice (rhn and rhn(L=2)): they are the same, name one",
+        ),
+        (
+            {"cells": "rnn,rhn(L=3)", "baseline": "rhn"},
+            "--baseline rhn is not one of the cells compared, rnn, rhn(L=3)",
+        ),
+        ({"cells": "rnn,rhn(L=3,K=1)"}, "rhn(L=3,K=1): no argument is called 'K'"),
         ({"cells": ()}, "--cells is empty"),
         ({"cells": ""}, "--cells is empty"),
         ({"cells": ","}, "--cells is empty"),
@@ -466,7 +475,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_the_table_fits_into_80_columns() -> None:
     names = ("peephole_lstm", "gru_reset_before", "a_cell_of_a_very_long_name")
-    cells = [replace(cell("lstm"), name=name) for name in names]
+    cells = [replace(cell("lstm"), origin=name) for name in names]
     settings = replace(SETTINGS, cells=names, seeds=100)
     todo = jobs(cells, settings, MUSIC)
     console = _console(terminal=True)

@@ -57,7 +57,7 @@ def peer(name: str, cell: Cell, input_size: int, hidden_size: int) -> nn.Module:
             module: nn.Module = getattr(nn, wanted)(input_size, hidden_size)
             return module
         case "torchrecurrent":
-            return _torchrecurrent(wanted or cell.name, input_size, hidden_size)
+            return _torchrecurrent(wanted or cell.origin, input_size, hidden_size)
     raise MissingPeerError(
         f"{name!r} is nothing to measure against: choose nn.LSTM, nn.GRU, nn.RNN, plain, small, "
         "loop, torchrecurrent, or one of its layers, as torchrecurrent.MGU"

@@ -17,7 +17,7 @@ from itertools import groupby, pairwise
 from typing import TypeAlias
 
 from cellwright.language.cell import Cell, Equation
-from cellwright.language.names import FORMS, FUNCTIONS
+from cellwright.language.names import FORMS, FUNCTIONS, plain
 from cellwright.program.ops import TABLE
 
 __all__ = ["Row", "Span", "difference"]
@@ -55,7 +55,7 @@ def difference(a: Cell, b: Cell) -> tuple[Row, ...]:
 
 # --- words --------------------------------------------------------------------------------------
 
-_WORD = re.compile(r"[^\W\d_]\w*['′]?|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|\^T|\S")
+_WORD = re.compile(r"[^\W\d_]\w*(?:\[[^\]]*\])?['′]?|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|\^T|\S")
 _TWINS = {"⊙": "*", "−": "-", "ᵀ": "^T"} | {
     twin: name for name, operation in TABLE.items() for twin in operation.also
 }
@@ -100,6 +100,8 @@ _Pair: TypeAlias = tuple[_Line | None, _Line | None]
 def _plain(text: str) -> str:
     """One spelling for what has several."""
     text = _TWINS.get(text, text).replace("′", "'")
+    if text[0].isalpha():
+        return plain(text)
     return repr(float(text)) if text[0] in ".0123456789" and text != "." else text
 
 

@@ -5,12 +5,12 @@ The first one (inference.py) has settled what each name is and which shape it ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from cellwright.language import syntax as s
 from cellwright.language.errors import CellError
 from cellwright.language.inference import Inference
-from cellwright.language.names import FUNCTIONS, spelled, target_of
+from cellwright.language.names import FUNCTIONS, base, plain, spelled, target_of
 from cellwright.program.legality import check
 from cellwright.program.ops import (
     Value,
@@ -45,50 +45,66 @@ class _Elaboration:
         self.found, self.names = found, found.names
         self.values: dict[str, Value] = {}
         """What equations have set so far."""
-        self.here = found.text.statements[0]
 
     def program(self, default_output: bool) -> Program:
         named: list[Named] = []
         sums: list[Named] = []
-        for statement, equation in self.found.equations:
-            self.here = statement
+        for _, equation in self.found.equations:
             target, value = target_of(equation), self._build(equation.expression)
             if target.endswith("'") and value.shape == ():
                 value = spread(value, self.found.state_size(target[:-1]))
             if equation.sum:
-                sums.append(Named(target, value))
+                sums.append(Named(plain(target), value))
             else:
                 self.values[target] = value
-                named.append(Named(target, value))
+                named.append(Named(plain(target), value))
+        states = self._states()
+        outputs = tuple(self._outputs(default_output))
+        roots = [self.values[n] for n in (*outputs, *map(prime, states))]
+        named = self._kept(named, set(topological((*roots, *(n.value for n in sums)))))
         leaves = topological(n.value for n in (*sums, *named))
         self._check_inits(leaves)
         self._check_sizes(leaves)
-        states = self._states()
         inits: dict[str, float | None] = {
-            **self.names.scalars,
+            **{plain(name): value for name, value in self.names.scalars.items()},
             **dict.fromkeys(self.found.gains.values(), 1.0),
-            **self.names.inits,
+            **{plain(name): value for name, value in self.names.inits.items()},
         }
+        constants = {v.attr for v in leaves if v.op == "constant"}
         return Program(
             inputs=tuple(
-                input_(n, self.found.shape(n))
+                input_(plain(n), self.found.shape(n))
                 for n in self.names.inputs or ("x",)
                 if self.found.is_there(n)
             ),
-            states=tuple(state(n, self.found.state_size(n)) for n in states),
+            states=tuple(state(plain(n), self.found.state_size(n)) for n in states),
             parameters=tuple(
                 Parameter(v, inits.get(v.name)) for v in leaves if v.op == "parameter"
             ),
-            constants=tuple(Constant(n, v) for n, v in self.names.constants.items()),
+            constants=tuple(
+                Constant(plain(n), v)
+                for n, v in self.names.constants.items()
+                if plain(n) in constants
+            ),
             equations=tuple(named),
-            outputs=tuple(self._outputs(default_output)),
+            outputs=tuple(map(plain, outputs)),
             sums=tuple(sums),
         )
 
+    def _kept(self, named: Sequence[Named], needed: Collection[Value]) -> list[Named]:
+        """The equations without those that only what is repeated once less would not need: as
+        others of their family are needed, or they are read in what is repeated 0 times."""
+        written = [target_of(equation) for _, equation in self.found.equations if not equation.sum]
+        pairs = list(zip(written, named, strict=True))
+        families = {base(n) for n, e in pairs if n != base(n) and e.value in needed}
+        spared = families | self.found.text.unread
+        return [e for n, e in pairs if e.value in needed or base(n) not in spared]
+
     def _check_inits(self, leaves: Iterable[Value]) -> None:
         vectors = {v.attr for v in leaves if v.op == "parameter" and len(v.shape) == 1}
+        bases = {base(n) for n in self.names.inits if n != base(n) and plain(n) in vectors}
         for name in self.names.inits:
-            if name not in vectors:
+            if plain(name) not in vectors and base(name) not in bases | self.found.text.unread:
                 raise CellError(
                     f"{name} is no learned vector",
                     "init gives a learned vector its initial value: a name with a small first "
@@ -111,10 +127,9 @@ class _Elaboration:
 
     def _states(self) -> list[str]:
         """Declared states as declared; else `h` first, then in the order of their equations."""
-        found = self.names.updated
-        order = [n for n in self.names.states if n in found]
-        order += [n for n in ("h", *found) if n in found and n not in order]
-        return list(dict.fromkeys(order))
+        found = dict.fromkeys(self.names.updated)
+        order = (*self.names.states, "h", *found)
+        return list(dict.fromkeys(n for n in order if n in found))
 
     def _outputs(self, default: bool) -> Iterator[str]:
         """Equations by name; where no line says and there is to be one, that of a state."""
@@ -146,7 +161,7 @@ class _Elaboration:
             case s.New():
                 return self.values[prime(e.name)]
             case s.Matrix():
-                m = parameter(e.name, self.found.shape(e.name))
+                m = parameter(plain(e.name), self.found.shape(e.name))
                 return m.T if e.transposed else m
             case s.Apply():
                 return self._build(e.matrix) @ self._build(e.argument)
@@ -163,12 +178,12 @@ class _Elaboration:
         if name in self.values:
             return self.values[name]
         if name in self.names.constants:
-            return constant(name)
+            return constant(plain(name))
         if prime(name) in self.names.places:
-            return state(name, self.found.state_size(name))
+            return state(plain(name), self.found.state_size(name))
         if name in self.names.inputs or (name == "x" and not self.names.inputs):
-            return input_(name, self.found.shape(name))
-        return parameter(name, self.found.shape(name))
+            return input_(plain(name), self.found.shape(name))
+        return parameter(plain(name), self.found.shape(name))
 
     def _build_call(self, e: s.Call) -> Value:
         name = e.function.name
@@ -179,6 +194,6 @@ class _Elaboration:
             return spread(self._build(rest[0]), size) if rest else size_of(size)
         arguments = [self._build(a) for a in e.arguments]
         if name == "norm":
-            gain = self.found.gains[self.here.place.line, e.start]
+            gain = self.found.gains[id(e)]
             return parameter(gain, self.found.shape(gain)) * build("standardize", *arguments)
         return build(FUNCTIONS.get(name, name), *arguments)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cellwright.errors import CellwrightError
 
@@ -23,10 +23,12 @@ class Place:
     """First column, counted from 0."""
     end: int = 0
     """One past the last column."""
+    when: str = ""
+    """Of a line that is repeated, for which numbers: `l = 2`."""
 
     def within(self, start: int, end: int) -> Place:
         """Another stretch of the same line."""
-        return Place(self.source, self.line, self.text, start, end)
+        return replace(self, start=start, end=end)
 
 
 class CellError(CellwrightError):
@@ -39,11 +41,13 @@ class CellError(CellwrightError):
                                 ^^
         c' is set on line 6. Write c for the value from the step before, or move ...
 
-    Where no line is wrong, but the whole file or its name, it is one line.
+    In a line that is repeated, the message ends with when, as `(l = 2)`. Where no line is wrong,
+    but the whole file or its name, the error is one line.
     """
 
     def __init__(self, message: str, remedy: str, place: Place | str) -> None:
-        self.message = message
+        when = place.when if isinstance(place, Place) else ""
+        self.message = f"{message} ({when})" if when else message
         self.remedy = remedy
         self.place = place
         super().__init__(message, remedy, place)

@@ -6,13 +6,21 @@ the one that is told.
 
 from __future__ import annotations
 
-import re
-from difflib import get_close_matches
+from functools import cached_property
 from itertools import chain, count
 
+from cellwright.language import hints
 from cellwright.language import syntax as s
 from cellwright.language.errors import CellError, Place
-from cellwright.language.names import ELSEWHERE, FORMS, FUNCTIONS, check_order, declare, target_of
+from cellwright.language.names import (
+    FORMS,
+    FUNCTIONS,
+    base,
+    check_order,
+    declare,
+    plain,
+    target_of,
+)
 from cellwright.language.sizes import SizeClashError, Sizes
 from cellwright.program.ops import TABLE, Shape
 from cellwright.program.program import prime
@@ -43,8 +51,8 @@ class Inference:
         self.equations = tuple(
             (st, st.content) for st in text.statements if isinstance(st.content, s.Equation)
         )
-        self.gains: dict[tuple[int, int], str] = {}
-        """The gain of each `norm`, by line and column."""
+        self.gains: dict[int, str] = {}
+        """The gain of each `norm`, by what the call is: repetition makes equal ones."""
         self.sizes_at: dict[str, Place] = {}
         """Where a size is named in an expression."""
         # Who declares that something has the size I says that it is another than H.
@@ -52,7 +60,8 @@ class Inference:
         self._sizes = Sizes(distinct="I" in (*chain(*declared), *self.names.states.values()))
         self._extents: dict[str, Extent] = {}
         self._read: set[str] = set()
-        self._written = {w for st in text.statements for w in re.findall(r"\w+", st.place.text)}
+        self._families = {base(n) for n in self.names.places if n.removesuffix("'") != base(n)}
+        """What is set with an index: no other of its kind is learned."""
         self._here = text.statements[0]
         check_order([st for st, _ in self.equations], self.names)
         for st, equation in self.equations:
@@ -117,7 +126,8 @@ class Inference:
                     )
                 return self._state_extent(e.name)
             case s.Matrix():
-                raise self._matrix_alone(e)
+                known = (*self.names.inputs, *self._extents, *self.names.updated)
+                raise self._error(*hints.matrix_alone(e.name, known), e)
             case s.Apply():
                 rows, columns = self._matrix(e.matrix)
                 argument = self._infer(e.argument)
@@ -162,7 +172,7 @@ class Inference:
                 "Add a line: input x : I.",
                 e,
             )
-        elif name in STATE_LETTERS:
+        elif base(name) in STATE_LETTERS:
             raise self._error(
                 f"the state {name} is read, but no equation sets it",
                 f"Add an equation {name}' = … for its new value; a learned vector "
@@ -175,25 +185,14 @@ class Inference:
                 f"Give it an argument, as in {name}(h).",
                 e,
             )
+        elif name not in self.names.shapes and base(name) in self._families:
+            raise self._error(*hints.never_set(name, self.names.places), e)
         else:
             declared = self.names.shapes.get(name)
             self._extents[name] = tuple(self._sizes.known(n) for n in declared or ()) or (
                 self._sizes.new(),
             )
         return self._extents[name]
-
-    def _matrix_alone(self, m: s.Matrix) -> CellError:
-        name, small = m.name, m.name[0].lower() + m.name[1:]
-        remedy = (
-            f"Put a vector behind it without a sign, as in {name} x; for a learned vector use a "
-            f"small first letter: {small}."
-        )
-        values = (*self._extents, *self.names.updated)
-        if name[1:] in ("x", *self.names.inputs, *values):
-            remedy = f"Did you mean {name[0]} {name[1:]}? A space stands between them."
-        elif small in values:
-            remedy = f"Did you mean {small}? A capital first letter makes a matrix."
-        return self._error(f"{name} is a matrix and stands alone", remedy, m)
 
     def _matrix(self, m: s.Matrix) -> tuple[int, int]:
         if len(m.name) > 1 and (function := m.name.lower()) in (*FUNCTIONS, *FORMS):
@@ -215,7 +214,9 @@ class Inference:
     def _infer_call(self, e: s.Call, matrix: bool) -> Extent:
         name = e.function.name
         if name not in FUNCTIONS and name not in FORMS:
-            raise self._unknown_function(e)
+            inside = self._here.place.text[e.arguments[0].start : e.arguments[0].end]
+            hint = hints.unknown_function(name, inside, name in self._extents)
+            raise self._error(*hint, e.function)
         arity = (
             TABLE[FUNCTIONS[name]].arity
             if name in FUNCTIONS
@@ -224,7 +225,7 @@ class Inference:
         if len(e.arguments) != arity:
             raise self._error(
                 f"{name} takes {arity} argument{'s' * (arity > 1)}, got {len(e.arguments)}",
-                f"Write {_usage(name)}.",
+                f"Write {hints.usage(name)}.",
                 e,
             )
         if name == "size":
@@ -234,7 +235,7 @@ class Inference:
             if self._infer(e.arguments[0]):
                 raise self._error(
                     "spread repeats a single number, and this is a vector",
-                    f"Write {_usage(name)}.",
+                    f"Write {hints.usage(name)}.",
                     e.arguments[0],
                 )
             return (self._sizes.known(self._size(e.arguments[1])),)
@@ -243,7 +244,7 @@ class Inference:
             raise self._error(
                 f"{name} takes {'vectors' if arity > 1 else 'a vector'}, and this is "
                 "a single number",
-                f"Write {_usage(name)}.",
+                f"Write {hints.usage(name)}.",
                 e.arguments[extents.index(())],
             )
         if name == "outer":
@@ -266,31 +267,17 @@ class Inference:
     def _gain(self, e: s.Call, extent: Extent) -> None:
         """A `norm` learns a gain of its own, named after the equation it stands in."""
         assert isinstance(self._here.content, s.Equation)
-        base = f"gain_{self._here.content.target.name}"
-        name = next(n for i in count(1) if (n := f"{base}_{i}") not in self._written)
-        self._written.add(name)
-        self.gains[self._here.place.line, e.start] = name
+        start = f"gain_{plain(self._here.content.target.name)}"
+        name = next(n for i in count(1) if (n := f"{start}_{i}") not in self._taken)
+        self._taken.add(name)
+        self.gains[id(e)] = name
         self._extents[name] = extent
 
-    def _unknown_function(self, e: s.Call) -> CellError:
-        name = e.function.name
-        if name in ELSEWHERE and name not in self._extents:
-            return self._error(f"unknown function {name}", f"Write {ELSEWHERE[name]}.", e.function)
-        if name in self._extents or "_" in name or len(name) == 1:
-            inside = self._source(e.arguments[0])
-            remedy = f"For the product write {name} * ({inside})"
-            if len(name) == 1 or "_" in name:
-                remedy += f"; a matrix has a capital first letter: {name.capitalize()} ({inside})"
-            return self._error(f"{name} is no function", remedy + ".", e.function)
-        near = get_close_matches(name, [*FUNCTIONS, *FORMS], 2, 0.65)
-        known = ", ".join(sorted({*FUNCTIONS.values(), *FORMS}))
-        remedy = f"Did you mean {' or '.join(near)}? " if near else ""
-        return self._error(
-            f"unknown function {name}", f"{remedy}Functions are {known}.", e.function
-        )
-
-    def _source(self, e: s.Expression) -> str:
-        return self._here.place.text[e.start : e.end]
+    @cached_property
+    def _taken(self) -> set[str]:
+        """What no gain can be called."""
+        found = (node for st in self.text.statements for node in s.nodes(st.content))
+        return {plain(v.name) for v in found if isinstance(v, s.Name | s.New | s.Matrix)}
 
     def _same(self, extents: list[Extent], e: s.Binary | s.Call) -> Extent:
         wide = [x for x in extents if x]
@@ -324,8 +311,9 @@ class Inference:
 
     def _unused(self) -> None:
         declared = {**self.names.scalars, **self.names.constants, **self.names.shapes}
+        spared = {base(name) for name in self._read if name != base(name)} | self.text.unread
         for name in declared:
-            if name not in self._read:
+            if name not in self._read and base(name) not in spared:
                 raise CellError(
                     f"{name} is declared but never used",
                     "Use it in an equation, or remove this line.",
@@ -338,9 +326,3 @@ class Inference:
                     f"Add an equation for {prime(name)}.",
                     self.names.places[name],
                 )
-
-
-def _usage(name: str) -> str:
-    if name in FORMS:
-        return FORMS[name][0]
-    return f"{name}({('v', 'a, b', 'v, a, b')[TABLE[FUNCTIONS[name]].arity - 1]})"

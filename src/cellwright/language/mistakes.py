@@ -19,23 +19,27 @@ def brackets(code: str, place: Place) -> None:
     """
     opened: list[int] = []
     for column, char in enumerate(code):
-        if char == "(":
+        if char in _CLOSING:
             opened.append(column)
-        elif char == ")" and not opened:
-            raise CellError(
-                "this bracket closes none",
-                "Remove it, or open one before it with (.",
-                place.within(column, column + 1),
-            )
-        elif char == ")":
+        elif char in _CLOSING.values():
+            if not opened or _CLOSING[code[opened[-1]]] != char:
+                opening = next(o for o, c in _CLOSING.items() if c == char)
+                raise CellError(
+                    "this bracket closes none",
+                    f"Remove it, or open one before it with {opening}.",
+                    place.within(column, column + 1),
+                )
             opened.pop()
     if opened:
         raise CellError(
             "this bracket is never closed",
-            "Close it with ) on the same line: an equation is one line.",
+            f"Close it with {_CLOSING[code[opened[-1]]]} on the same line: an equation is one "
+            "line.",
             place.within(opened[-1], opened[-1] + 1),
         )
 
+
+_CLOSING = {"(": ")", "[": "]"}
 
 _INSTEAD = {
     "^": "There are no powers: write v * v. The transpose of a matrix is R^T.",
@@ -44,7 +48,8 @@ _INSTEAD = {
     **dict.fromkeys("–—‐‑", "Write - for minus."),
     **dict.fromkeys("’‘`´", "Write ' for the prime of a state: c'."),
     **dict.fromkeys("\u00a0\u2009\u202f", "It looks like a space: write an ordinary one."),
-    "[": "Group with round brackets: ( ). For W [h, x], a matrix on two vectors, write R h + W x.",
+    "[": "Group with round brackets: ( ). For W [h, x], a matrix on two vectors, write R h + W x. "
+    "An index stands right behind a name, before its prime: n[2], c[1]'.",
     "{": "A subscript has no braces: W_f. For h_{t-1} write h, and h' for the new value h_t.",
     "|": "Write abs(v) for a value without its sign.",
     **dict.fromkeys("²³", "There are no powers: write v * v."),
@@ -89,11 +94,13 @@ _DECLARATIONS = {
     "init": "init b_f = 1, for a learned vector b_f",
     "scalar": "scalar alpha = 0.5, or scalar alpha",
     "const": "const dt = 0.1",
+    "count": "count L = 2, with a whole number",
     "output": "output h', or output y where y is set by an equation",
     "input": "input x : I",
     "state": "state h : H",
     "vector": "vector b_f, p_f : H; a vector has a small first letter",
     "matrix": "matrix W_f : (H, I); a matrix has a capital first letter",
+    "for": "for l = 2..L, with what it repeats before it or indented below",
 }
 """How a line is written that starts with one of these words."""
 
@@ -104,7 +111,9 @@ _TWICE = {
 }
 
 
-_PIECE = re.compile(r"[A-Za-zΑ-Ωα-ω][A-Za-zΑ-Ωα-ω0-9_]*['′]?|[0-9.]+(?:[eE][+-]?\d+)?|\S")
+_NAME = r"[A-Za-zΑ-Ωα-ω][A-Za-zΑ-Ωα-ω0-9_]*"
+_PIECE = re.compile(rf"{_NAME}(?:\[[^\]]*\])?['′]?|[0-9.]+(?:[eE][+-]?\d+)?|\S")
+_RANGE = re.compile(rf"\bfor[ \t]+{_NAME}")
 
 
 def misplaced(code: str, start: int, end: int, place: Place) -> CellError:
@@ -115,13 +124,18 @@ def misplaced(code: str, start: int, end: int, place: Place) -> CellError:
     found = match[0] if (match := _PIECE.match(code, start)) else ""
     if found:
         here = place.within(start, start + len(found))
+    if (opening := code.rfind("[", 0, start)) > code.rfind("]", 0, start):
+        return _no_index(code, opening, found, last, place, here)
     words = list(_pieces(code))
-    if len(words) > 1 and words[0] in _DECLARATIONS and words[1][0].isalnum():
+    declares = len(words) > 1 and words[0] in _DECLARATIONS and words[1][0].isalnum()
+    if found == "for" or declares or _RANGE.search(code[:start]):
         return CellError(
             f"{found} is not expected after {last}" if found else "the line ends too early",
-            f"Write {_DECLARATIONS[words[0]]}.",
+            f"Write {_DECLARATIONS['for' if found == 'for' or not declares else words[0]]}.",
             here,
         )
+    if found in ("'", "′", "["):
+        return stray(code, start, place)
     if "=" not in code:
         return CellError(
             "this is no equation",
@@ -163,6 +177,23 @@ def misplaced(code: str, start: int, end: int, place: Place) -> CellError:
     return CellError(
         f"{found} is not expected after {last}",
         "Here a value is expected: a name, a number, a function or a bracket.",
+        here,
+    )
+
+
+def _no_index(
+    code: str, opening: int, found: str, last: str, place: Place, here: Place
+) -> CellError:
+    """What is in square brackets is no index; or they stand for round ones, as those behind a
+    function do, and those that no name is written onto."""
+    _, *before = ("", *_pieces(code[:opening]))
+    if code[:opening][-1:].isspace() or (before and before[-1] in FUNCTIONS):
+        return stray(code, opening, place)
+    two = " For W[h, x], a matrix on two vectors, write R h + W x." * (found == ",")
+    return CellError(
+        f"{found} is not expected after {last}",
+        "An index is made of whole numbers, counts and what a for counts, with + and -: "
+        f"n[l-1].{two}",
         here,
     )
 

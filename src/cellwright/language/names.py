@@ -11,12 +11,13 @@ from cellwright.program.ops import TABLE, Shape
 from cellwright.program.program import prime
 
 __all__ = [
-    "ELSEWHERE",
     "FORMS",
     "FUNCTIONS",
     "Names",
+    "base",
     "check_order",
     "declare",
+    "plain",
     "spelled",
     "target_of",
 ]
@@ -34,27 +35,15 @@ FORMS: dict[str, tuple[str, str]] = {
 }
 """What is written like a function but is not a row of the table: how to write it, what it means."""
 
-ELSEWHERE: dict[str, str] = {
-    **dict.fromkeys(("sig", "sigma", "logistic"), "sigmoid(v)"),
-    **dict.fromkeys(("layernorm", "layer_norm"), "norm(v)"),
-    "ln": "log(v) for the logarithm, norm(v) for layer normalisation",
-    **dict.fromkeys(("silu", "swish"), "v * sigmoid(v)"),
-    "gelu": "v * sigmoid(1.702 * v), which is close to it",
-    "elu": "where(v, v, exp(min(v, 0)) - 1)",
-    "leaky_relu": "where(v, v, 0.01 * v)",
-    "softmax": "e / sum(e) with e = exp(v)",
-    **dict.fromkeys(("hardsigmoid", "hard_sigmoid"), "min(max(v / 6 + 0.5, 0), 1)"),
-    **dict.fromkeys(("hardtanh", "hard_tanh"), "min(max(v, -1), 1)"),
-    **dict.fromkeys(("clip", "clamp"), "min(max(v, a), b)"),
-    "maximum": "max(a, b)",
-    "minimum": "min(a, b)",
-    **dict.fromkeys(("pow", "square"), "v * v; there are no powers"),
-    "dot": "sum(a * b)",
-    **dict.fromkeys(("std", "var"), "deviation(v), and its product with itself for the variance"),
-    "heaviside": "step(v)",
-    **dict.fromkeys(("cat", "concat", "concatenate"), "R h + W x for a matrix on two vectors"),
-}
-"""Functions by the names they have in other places, and how to write them here."""
+
+def base(name: str) -> str:
+    """A name without its index and prime: `n` for `n[2]`."""
+    return name.removesuffix("'").partition("[")[0]
+
+
+def plain(name: str) -> str:
+    """What programs call it: `n_2` for `n[2]`."""
+    return name.replace("[", "_").replace("]", "")
 
 
 @dataclass
@@ -92,12 +81,11 @@ def declare(text: s.Syntax) -> Names:
                 "x is the input, which nothing else can be named", "Give this another name.", place
             )
         if name in names.places:
-            raise CellError(
-                f"{name} is set a second time",
-                f"Line {names.places[name].line} sets it already: give one of the two "
-                "another name.",
-                place,
-            )
+            before = names.places[name]
+            remedy = f"Line {before.line} sets it already: give one of the two another name."
+            if before.when and before.line == place.line:
+                remedy = f"So it was for {before.when}: give it an index."
+            raise CellError(f"{name} is set a second time", remedy, place)
         if name.removesuffix("'") in FUNCTIONS or name.removesuffix("'") in FORMS:
             raise CellError(
                 f"{name} is the name of a function", "Give the value another name.", place
@@ -194,10 +182,12 @@ def check_order(equations: list[s.Statement], names: Names) -> None:
                     + ".",
                     here,
                 )
-            move = f"move this equation below line {at}"
+            later = at > st.place.line
+            move = f"move this equation below line {at}" if later else "read what is set earlier"
+            when = f", for {place.when}" if (place := names.places[name]).when else ""
             raise CellError(
                 f"{name} is read before it is set",
-                f"{name} is set on line {at}. "
+                f"{name} is set on line {at}{when}. "
                 + (f"{before}, or {move}." if before else f"{move.capitalize()}."),
                 here,
             )

@@ -12,6 +12,7 @@ from lark import Lark, Token, Transformer, v_args
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
 from cellwright.language import mistakes
+from cellwright.language.blocks import Parts, Repeated
 from cellwright.language.errors import CellError, Place
 from cellwright.language.syntax import (
     HEADERS,
@@ -31,8 +32,9 @@ from cellwright.language.syntax import (
     Node,
     Number,
     Output,
-    Statement,
-    Syntax,
+    Range,
+    Text,
+    Whole,
 )
 from cellwright.program.ops import LARGEST
 
@@ -40,6 +42,9 @@ __all__ = ["read"]
 
 DEEPEST = 100
 """How deep brackets, signs and matrices may nest: far beyond any paper, within Python's stack."""
+
+DIGITS = 9
+"""Of a whole number."""
 
 _SAME_LETTERS = {0xB5: "μ", 0x2126: "Ω"}
 """The signs for micro and ohm, which keyboards have, as the letters they look like."""
@@ -79,9 +84,50 @@ class _Build(Transformer[Token, Content]):
     NEW = staticmethod(lambda t: New(*_span(t), name=str(t)[:-1]))
     MATRIX = staticmethod(lambda t: Matrix(*_span(t), name=str(t)))
 
-    def matrix_(self, m: Matrix, transpose: Token | None = None) -> Matrix:
-        end = m.end if transpose is None else _span(transpose)[1]
-        return Matrix(m.start, end, name=m.name, transposed=transpose is not None)
+    def value(self, n: Name, index: Whole | None = None) -> Name:
+        return n if index is None else Name(n.start, index.end, name=n.name, index=index)
+
+    def new(self, n: Name, index: Whole, prime: Token) -> New:
+        return New(n.start, _span(prime)[1], name=n.name, index=index)
+
+    def plain(self, m: Matrix, index: Whole | None = None) -> Matrix:
+        return m if index is None else Matrix(m.start, index.end, name=m.name, index=index)
+
+    def transposed(self, m: Matrix, *behind: Whole | Token) -> Matrix:
+        for piece in behind:
+            if isinstance(piece, Whole):
+                m = self.plain(m, piece)
+            else:
+                m = replace(m, end=_span(piece)[1], transposed=True)
+        return m
+
+    def INTEGER(self, t: Token) -> Number:  # noqa: N802 - the terminal's name
+        if len(t) > DIGITS:
+            shown = t if len(t) < 20 else "this number"
+            raise _RefusedError(f"{shown} is too large", "Counts are small numbers.", *_span(t))
+        return Number(*_span(t), value=int(t))
+
+    def index(self, opening: Token, whole: Whole, closing: Token) -> Whole:
+        return replace(whole, start=_span(opening)[0], end=_span(closing)[1])
+
+    def whole(self, *parts: Token | Number | Name | Matrix) -> Whole:
+        terms: list[tuple[int, Number | Name]] = []
+        sign, start = 1, parts[0].start if isinstance(parts[0], Node) else _span(parts[0])[0]
+        for part in parts:
+            if isinstance(part, Token):
+                sign = 1 if part == "+" else -1
+                continue
+            # A count may have a capital letter, as a matrix has.
+            name = Name(part.start, part.end, name=part.name) if isinstance(part, Matrix) else part
+            terms.append((sign, name))
+            sign = 1
+        return Whole(start, terms[-1][1].end, terms=tuple(terms))
+
+    def range(self, variable: Name, first: Whole, last: Whole) -> Range:
+        return Range(variable.start, last.end, variable=variable, first=first, last=last)
+
+    def repeated(self, content: Content, over: Range) -> Repeated:
+        return Repeated(content, over)
 
     def NUMBER(self, t: Token) -> Number:  # noqa: N802 - the terminal's name
         value = float(t)
@@ -92,12 +138,6 @@ class _Build(Transformer[Token, Content]):
         return Number(*_span(t), value=value)
 
     def number(self, n: Number) -> Number:
-        return n
-
-    def name(self, n: Name) -> Name:
-        return n
-
-    def new(self, n: New) -> New:
         return n
 
     def binary(self, left: Expression, operator: Token, right: Expression) -> Binary:
@@ -115,11 +155,13 @@ class _Build(Transformer[Token, Content]):
     def bracketed(self, opening: Token, inside: Expression, closing: Token) -> Expression:
         return replace(inside, start=_span(opening)[0], end=_span(closing)[1])
 
-    def call(self, function: Name, *parts: Expression | Token) -> Call:
+    def call(self, function: Name, *parts: Expression | Range | Token) -> Call:
         *arguments, closing = parts
         assert isinstance(closing, Token)
-        inside = tuple(a for a in arguments if not isinstance(a, Token))
-        node = Call(function.start, _span(closing)[1], function=function, arguments=inside)
+        over = next((a for a in arguments if isinstance(a, Range)), None)
+        inside = tuple(a for a in arguments if not isinstance(a, Token | Range))
+        end = _span(closing)[1]
+        node = Call(function.start, end, function=function, arguments=inside, over=over)
         return _checked(node, *inside)
 
     def signed(self, *parts: Token | Number) -> float:
@@ -141,6 +183,9 @@ class _Build(Transformer[Token, Content]):
 
     def const(self, name: Name, value: float) -> Declare:
         return Declare("const", (name,), value=value)
+
+    def count(self, name: Name | Matrix, value: Number) -> Declare:
+        return Declare("count", (name,), value=value.value)
 
     def input(self, name: Name, *size: Matrix) -> Declare:
         return Declare("input", (name,), size)
@@ -164,17 +209,17 @@ class _Build(Transformer[Token, Content]):
 def _parser() -> Lark:
     grammar = files("cellwright.language").joinpath("cell.lark").read_text("utf-8")
     return Lark(
-        grammar, parser="lalr", start="statement", transformer=_Build(), maybe_placeholders=False
+        grammar, parser="lalr", start="start", transformer=_Build(), maybe_placeholders=False
     )
 
 
-def read(text: str, source: str) -> Syntax:
-    """Split a text into headers and statements; `source` names it in errors.
+def read(text: str, source: str) -> Text:
+    """Split a text into headers, statements and blocks; `source` names it in errors.
 
     Raises CellError at the first line that is no statement.
     """
     headers: list[tuple[str, str, Place]] = []
-    statements: list[Statement] = []
+    found = Parts()
     text = text.removeprefix("\ufeff").translate(_SAME_LETTERS)
     for number, line in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
         code, _, caption = line.partition("#")
@@ -195,14 +240,9 @@ def read(text: str, source: str) -> Syntax:
                 )
             headers.append((word, match[2].strip(), place))
         elif code.strip():
-            statements.append(Statement(_statement(code, place), place, caption.strip()))
-    if not statements:
-        raise CellError(
-            "there is no equation here",
-            "Write at least one, for example h' = tanh(W x + R h + b).",
-            source,
-        )
-    return Syntax(source, tuple(headers), tuple(statements))
+            found.add(_line(code, place), place, caption.strip())
+    found.close()
+    return Text(source, tuple(headers), tuple(found.parts))
 
 
 def _columns(code: str, token: Token) -> tuple[int, int]:
@@ -212,10 +252,10 @@ def _columns(code: str, token: Token) -> tuple[int, int]:
     return _span(token)
 
 
-def _statement(code: str, place: Place) -> Content:
+def _line(code: str, place: Place) -> Content | Repeated | Range:
     mistakes.brackets(code, place)
     try:
-        content = _parser().parse(code)
+        line = _parser().parse(code)
     except UnexpectedCharacters as e:
         raise mistakes.stray(code, e.pos_in_stream or 0, place) from None
     except UnexpectedToken as e:
@@ -223,5 +263,5 @@ def _statement(code: str, place: Place) -> Content:
     except _RefusedError as e:
         message, remedy, *columns = e.args
         raise CellError(message, remedy, place.within(*columns)) from None
-    assert isinstance(content, Content)
-    return content
+    assert isinstance(line, Content | Repeated | Range)
+    return line

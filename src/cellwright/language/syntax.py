@@ -1,10 +1,14 @@
-"""Syntax: what a text says, line by line, with the place of everything in it."""
+"""Syntax: what a text says, line by line, with the place of everything in it.
+
+A `Text` is as it was read, with repetitions; a `Syntax` has those spelled out (repetition.py), and
+neither indices nor ranges: there the name of `n[l]`, for l = 2, is `n[2]`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeAlias
 
 from cellwright.language.errors import Place
 
@@ -13,6 +17,7 @@ __all__ = [
     "REPEATED",
     "Apply",
     "Binary",
+    "Block",
     "Call",
     "Declare",
     "Equation",
@@ -24,8 +29,16 @@ __all__ = [
     "New",
     "Number",
     "Output",
+    "Part",
+    "Range",
     "Statement",
     "Syntax",
+    "Text",
+    "Whole",
+    "is_count",
+    "mentioned",
+    "named",
+    "nodes",
 ]
 
 HEADERS: Mapping[str, str] = {
@@ -60,6 +73,7 @@ class Name(Node):
     """A value by its name: an input, a state of the step before, an equation, a learned vector."""
 
     name: str = ""
+    index: Whole | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +81,7 @@ class New(Node):
     """The new value of a state: `c'`; the name comes without the prime."""
 
     name: str = ""
+    index: Whole | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +90,24 @@ class Matrix(Node):
 
     name: str = ""
     transposed: bool = False
+    index: Whole | None = None
+
+
+@dataclass(frozen=True)
+class Whole(Node):
+    """A whole number, as `l - 1`: an index, or one end of a range."""
+
+    terms: tuple[tuple[int, Number | Name], ...] = ()
+    """Each with its sign, 1 or -1."""
+
+
+@dataclass(frozen=True)
+class Range(Node):
+    """`for l = 2..L`: what a name stands for, one after the other."""
+
+    variable: Name = Name(0, 0)
+    first: Whole = Whole(0, 0)
+    last: Whole = Whole(0, 0)
 
 
 @dataclass(frozen=True)
@@ -91,6 +124,7 @@ class Call(Node):
 
     function: Name = Name(0, 0)
     arguments: tuple[Expression, ...] = ()
+    over: Range | None = None
 
 
 @dataclass(frozen=True)
@@ -131,7 +165,8 @@ class Init:
 
 @dataclass(frozen=True)
 class Declare:
-    """`scalar`, `const`, `input`, `state`, `vector` or `matrix`: names with a shape or a number."""
+    """`scalar`, `const`, `count`, `input`, `state`, `vector` or `matrix`: names with a shape or a
+    number."""
 
     kind: str
     names: tuple[Name | Matrix, ...]
@@ -158,6 +193,8 @@ class Statement:
     place: Place
     """The whole line, without its caption."""
     caption: str
+    spelled: str = ""
+    """An equation's text, with numbers in the place of what is repeated; known in a Syntax."""
 
     def at(self, node: Node) -> Place:
         """The place of a part of the line."""
@@ -165,13 +202,75 @@ class Statement:
 
 
 @dataclass(frozen=True)
-class Syntax:
-    """A whole text: headers as written, statements in order."""
+class Block:
+    """What a `for` repeats: the lines indented below it, or the line that it ends."""
 
+    over: Range
+    place: Place
+    """Of the line with the `for`."""
+    caption: str
+    parts: tuple[Part, ...]
+
+
+Part: TypeAlias = Statement | Block
+
+
+@dataclass(frozen=True)
+class _Headed:
     source: str
     headers: tuple[tuple[str, str, Place], ...]
-    statements: tuple[Statement, ...]
 
     def header(self, name: str) -> str:
         """The header's text, its lines joined; empty where there is none."""
         return " ".join(text for key, text, _ in self.headers if key == name)
+
+
+@dataclass(frozen=True)
+class Text(_Headed):
+    """A whole text as it was read: headers as written, statements and repetitions in order."""
+
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class Syntax(_Headed):
+    """A whole text: headers as written, statements in order, each as often as it is repeated."""
+
+    statements: tuple[Statement, ...]
+    unread: frozenset[str]
+    """Names, without indices, that are read in what is repeated 0 times."""
+
+
+def nodes(of: Node | Content) -> Iterator[Node]:
+    """Everything that a statement or a part of one consists of, from left to right."""
+    stack: list[Any] = [of]
+    while stack:
+        top = stack.pop()
+        if isinstance(top, Node):
+            yield top
+        if isinstance(top, Sequence) and not isinstance(top, str):
+            stack.extend(reversed(top))
+        elif isinstance(top, Node | Equation | Init | Declare | Output):
+            stack.extend(getattr(top, f.name) for f in reversed(fields(top)))
+
+
+def named(of: Node | Content) -> set[str]:
+    """Every name in a statement or a part of one, without indices."""
+    return {node.name for node in nodes(of) if isinstance(node, Name | New | Matrix)}
+
+
+def mentioned(parts: Iterable[Part]) -> set[str]:
+    """Every name in some lines, those aside that declare a count."""
+    found: set[str] = set()
+    for part in parts:
+        if isinstance(part, Block):
+            found |= mentioned(part.parts) | named(part.over)
+        elif not is_count(part):
+            found |= named(part.content)
+    return found
+
+
+def is_count(part: Part) -> bool:
+    """Whether it declares a count."""
+    content = part.content if isinstance(part, Statement) else None
+    return isinstance(content, Declare) and content.kind == "count"

@@ -56,7 +56,7 @@ class _Named(Recurrent):
         residual: bool = False,
         learned_state: bool = False,
         heads: int = 1,
-        **constants: float,
+        **options: float,
     ) -> None:
         super().__init__(
             self.cell_name,
@@ -79,7 +79,7 @@ class _Named(Recurrent):
             residual=residual,
             learned_state=learned_state,
             heads=heads,
-            **constants,
+            **options,
         )
 
     def extra_repr(self) -> str:

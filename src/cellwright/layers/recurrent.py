@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from cellwright.backends.registry import select
-from cellwright.errors import CellwrightError
-from cellwright.language import Cell
+from cellwright.language import Cell, GivenError
 from cellwright.language import cell as find_cell
 from cellwright.layers import interop
 from cellwright.layers.arguments import flag, is_probability, whole
@@ -35,7 +34,8 @@ class Recurrent(nn.Module):
     """A recurrent layer of any cell, with the contract of `torch.nn.LSTM`.
 
     Args:
-        cell: a name of the catalogue (`"peephole_lstm"`), a path to a `.cell` file, or a `Cell`.
+        cell: a name of the catalogue (`"peephole_lstm"`), a path to a `.cell` file, or a `Cell`; a
+            name or a path may have options in brackets, as `"rhn(L=5)"`.
         input_size: features of the input, `I`.
         hidden_size: features of the hidden state, `H`.
         num_layers: layers on top of each other; each reads the one below.
@@ -62,7 +62,7 @@ class Recurrent(nn.Module):
         learned_state: the states at the beginning, where none are given, and those behind a reset,
             are learned; they start at zero.
         heads: recurrent matrices have that many blocks on their diagonals, and zeros elsewhere.
-        constants: new values for the cell's `const` lines.
+        options: what the cell's text leaves open: other numbers for its `count` and `const` lines.
 
     Parameters are stacked as torch stacks them, the cell's equations giving the order of gates:
     `weight_ih_l{k}` `(gates * H, I)`, `weight_hh_l{k}` `(gates * H, H / heads)`, `bias_l{k}`, then
@@ -103,7 +103,7 @@ class Recurrent(nn.Module):
         residual: bool = False,
         learned_state: bool = False,
         heads: int = 1,
-        **constants: float,
+        **options: float,
     ) -> None:
         super().__init__()
         input_size = whole("input_size", input_size)
@@ -126,13 +126,16 @@ class Recurrent(nn.Module):
             )
         if dtype is not None and not isinstance(dtype, torch.dtype):
             raise LayerError(f"dtype must be one of torch's, as torch.float32, got {dtype!r}")
-        self.cell = find_cell(cell)
+        try:
+            self.cell = find_cell(cell).with_options(**options)
+        except GivenError as e:
+            raise LayerError(str(e)) from None
         self.input_size, self.hidden_size, self.proj_size = input_size, hidden_size, proj_size
         self.num_layers, self.bias, self.batch_first = num_layers, bias, batch_first
         self.dropout, self.bidirectional = float(dropout), bidirectional
         if memory not in MEMORY:
             raise LayerError(f"memory must be {' or '.join(map(repr, MEMORY))}, got {memory!r}")
-        self.backend, self.memory, self.constants = backend, memory, constants
+        self.backend, self.memory = backend, memory
         self.variations = Variations(
             layer_norm,
             zoneout,
@@ -166,10 +169,7 @@ class Recurrent(nn.Module):
 
     def _build(self) -> None:
         """What follows from the arguments alone, and is not part of the state of the module."""
-        try:
-            given = self.cell.program.with_constants(**self.constants)
-        except CellwrightError as e:
-            raise LayerError(str(e)) from None
+        given = self.cell.program
         p = given if self.bias else without_biases(given)
         if not p.parameters:
             without = "" if self.bias else " without its biases"
@@ -497,7 +497,7 @@ class Recurrent(nn.Module):
 
     def extra_repr(self) -> str:
         """The arguments that differ from their defaults."""
-        shown = [f"{self.cell.name!r}", str(self.input_size), str(self.hidden_size)]
+        shown = [f"{self.cell.origin!r}", str(self.input_size), str(self.hidden_size)]
         for name, default in (
             ("num_layers", 1),
             ("bias", True),
@@ -511,7 +511,7 @@ class Recurrent(nn.Module):
             if getattr(self, name) != default:
                 shown.append(f"{name}={getattr(self, name)!r}")
         shown += self.variations.shown()
-        shown += [f"{k}={v!r}" for k, v in self.constants.items()]
+        shown += map(str, self.cell.given)
         return ", ".join(shown)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import threading
@@ -30,6 +31,9 @@ from cellwright.study.tasks import Task, load
 __all__ = ["OptionError", "Plan", "carry_out", "compare"]
 
 Which: TypeAlias = str | os.PathLike[str] | Cell
+
+_COMMA = re.compile(r",(?![^()]*\))")
+"""A comma that is not within brackets."""
 
 
 class OptionError(CellwrightError):
@@ -74,6 +78,7 @@ def compare(
         data: a file, or the name of a task (`study.tasks.load` says which); without one, Bach
             chorales.
         cells: names of the catalogue, `.cell` files or Cells; or names and files with commas.
+            Options stand in brackets, as in `"lstm,rhn(L=5)"`.
         parameters: learned values of a whole model at the most; hidden sizes follow from it.
         seeds: runs a cell, from seed 0.
         minutes: of training in all, shared out evenly over runs.
@@ -217,7 +222,7 @@ def _stoppable() -> Iterator[Callable[[], bool]]:
 
 def _chosen(cells: str | Sequence[Which]) -> tuple[Cell, ...]:
     if isinstance(cells, str):
-        cells = [name.strip() for name in cells.split(",") if name.strip()]
+        cells = [name.strip() for name in _COMMA.split(cells) if name.strip()]
     chosen = tuple(find_cell(one) for one in cells)
     if not chosen:
         raise OptionError("--cells is empty: name at least one cell; `cellwright list` has them")

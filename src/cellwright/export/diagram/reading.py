@@ -12,8 +12,9 @@ from collections.abc import Collection, Mapping, Sequence
 from cellwright.export.diagram.graph import Graph, Kind, Line, Node
 from cellwright.export.diagram.terms import Term, leaves, spelled_out, terms
 from cellwright.language import Cell
-from cellwright.language.names import FUNCTIONS, target_of
+from cellwright.language.names import FUNCTIONS, plain, target_of
 from cellwright.language.reader import read
+from cellwright.language.repetition import unrolled
 from cellwright.language.syntax import Apply, Binary, Call, Equation, Expression, Name, New
 from cellwright.program.ops import TABLE
 from cellwright.program.program import prime
@@ -27,10 +28,10 @@ LONGEST = 14
 def graph_of(cell: Cell, differs: Mapping[str, Sequence[bool]]) -> Graph:
     """The graph of a cell; `differs` says for an equation which of its characters are changed."""
     reader = _Reader(cell, differs)
-    for statement in read(cell.text, cell.name).statements:
-        if isinstance(statement.content, Equation):
-            code = statement.place.text.partition("#")[0]
-            reader.equation(statement.content, len(code) - len(code.lstrip()))
+    for e in cell.equations:
+        [statement] = unrolled(read(e.text, cell.name), {}).statements
+        assert isinstance(statement.content, Equation)
+        reader.equation(statement.content)
     reader.outputs()
     return reader.graph
 
@@ -45,7 +46,7 @@ class _Reader:
         self.learned = {q.name for q in self.program.parameters}
         self.made: dict[str, Node] = {}
         """Nodes by what they compute."""
-        self.here, self.indent = "", 0
+        self.here = ""
         for leaf in self.program.inputs:
             self.values[leaf.name] = self._node(Kind.INPUT, leaf.name, f"{leaf.name}: the input")
         for leaf in self.program.states:
@@ -54,8 +55,8 @@ class _Reader:
 
     # --- equations ------------------------------------------------------------------------------
 
-    def equation(self, content: Equation, indent: int) -> None:
-        self.here, self.indent = target_of(content), indent
+    def equation(self, content: Equation) -> None:
+        self.here = plain(target_of(content))
         node = self._build(content.expression)
         node.names.append(self.here)
         self.values[self.here] = node
@@ -80,12 +81,13 @@ class _Reader:
 
     def _named(self, leaf: Name | New) -> str | None:
         """What a leaf is drawn as, by name; None for what is learned or constant."""
+        name = plain(leaf.name)
         if isinstance(leaf, New):
-            return prime(leaf.name)
-        return leaf.name if leaf.name in self.values else None
+            return prime(name)
+        return name if name in self.values else None
 
     def _is_learned(self, e: Expression) -> bool:
-        return any(isinstance(leaf, Name) and leaf.name in self.learned for leaf in leaves(e))
+        return any(isinstance(u, Name) and plain(u.name) in self.learned for u in leaves(e))
 
     def _build(self, e: Expression) -> Node:
         if isinstance(e, Name | New) and (name := self._named(e)):
@@ -319,7 +321,7 @@ class _Reader:
         marks = self.differs.get(self.here, ())
         without = {i for part in inside for i in range(part.start, part.end)}
         at = (i for i in range(e.start, e.end) if i not in without)
-        return any(marks[i - self.indent] for i in at if i - self.indent < len(marks))
+        return any(marks[i] for i in at if i < len(marks))
 
 
 def _is_plain(e: Call) -> bool:

@@ -1,0 +1,164 @@
+"""Options: the numbers that a cell's text leaves open, each with a default."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from numbers import Real
+from operator import index
+from typing import Literal, SupportsIndex, cast
+
+from cellwright.errors import CellwrightError
+from cellwright.language import syntax as s
+from cellwright.language.errors import CellError
+from cellwright.language.names import FORMS, FUNCTIONS, plain
+from cellwright.language.notation import number_text
+from cellwright.program.ops import LARGEST
+
+__all__ = ["ARGUMENTS", "GivenError", "Option", "check_given", "constants", "counts"]
+
+ARGUMENTS = (
+    "cell",
+    "input_size",
+    "hidden_size",
+    "num_layers",
+    "bias",
+    "batch_first",
+    "dropout",
+    "bidirectional",
+    "proj_size",
+    "device",
+    "dtype",
+    "backend",
+    "memory",
+    "layer_norm",
+    "zoneout",
+    "recurrent_dropout",
+    "recurrent_dropout_on",
+    "residual",
+    "learned_state",
+    "heads",
+    "self",
+)
+"""What a layer's constructor takes beside a cell's options."""
+
+KINDS: Mapping[str, str] = {"count": "count", "const": "constant"}
+"""In words."""
+
+
+class GivenError(CellwrightError):
+    """There is no such option, or it cannot be what was given for it."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """A `count` or a `const` line, and what the option is in this cell."""
+
+    name: str
+    kind: Literal["count", "const"]
+    default: float
+    value: float
+    caption: str
+
+    def __str__(self) -> str:
+        """As a call writes it."""
+        return f"{self.name}={number_text(self.value)}"
+
+
+def counts(text: s.Text, given: Mapping[str, float]) -> tuple[Option, ...]:
+    """The counts of a text.
+
+    Raises CellError for a declaration that cannot be, GivenError for what is no count.
+    """
+    used = s.mentioned(text.parts)
+    found: dict[str, Option] = {}
+    for st, declared in _declared(text.parts, "count"):
+        [node] = declared.names
+        name = node.name
+        if st not in text.parts:
+            raise CellError(
+                "a count is declared once", "Write it above what is repeated.", st.at(node)
+            )
+        if name in found:
+            raise CellError(f"{name} is set a second time", "Remove one of the lines.", st.at(node))
+        if name in FUNCTIONS or name in FORMS or name in ("x", "I", "H", "P"):
+            kind = "the input" if name == "x" else "a size"
+            kind = "the name of a function" if name in FUNCTIONS or name in FORMS else kind
+            raise CellError(f"{name} is {kind}", "Give the count another name.", st.at(node))
+        if name not in used:
+            raise CellError(
+                f"{name} is declared but never used",
+                "Use it in an index or a range, or remove this line.",
+                st.at(node),
+            )
+        found[name] = _option(st, declared, "count", name, given)
+    return tuple(found.values())
+
+
+def constants(text: s.Syntax, given: Mapping[str, float]) -> tuple[Option, ...]:
+    """The constants of a text.
+
+    Raises GivenError for what is no number.
+    """
+    return tuple(
+        _option(st, declared, "const", plain(declared.names[0].name), given)
+        for st, declared in _declared(text.statements, "const")
+    )
+
+
+def check_given(given: Mapping[str, float], options: Iterable[Option]) -> None:
+    """Refuse a name that none of the options has, with GivenError."""
+    known: dict[str, list[str]] = {}
+    for option in options:
+        known.setdefault(option.kind, []).append(option.name)
+    names = [name for group in known.values() for name in group]
+    for name in given:
+        if name not in names:
+            groups = [
+                f"the {KINDS[kind]}{'s' * (len(group) > 1)} {', '.join(group)}"
+                for kind, group in known.items()
+            ]
+            has = " and ".join(groups) or "no counts and no constants"
+            raise GivenError(f"no argument is called {name!r}, and the cell has {has}")
+
+
+def _declared(parts: Iterable[s.Part], kind: str) -> Iterable[tuple[s.Statement, s.Declare]]:
+    for part in parts:
+        if isinstance(part, s.Block):
+            yield from _declared(part.parts, kind)
+        elif isinstance(part.content, s.Declare) and part.content.kind == kind:
+            yield part, part.content
+
+
+def _option(
+    st: s.Statement,
+    declared: s.Declare,
+    kind: Literal["count", "const"],
+    name: str,
+    given: Mapping[str, float],
+) -> Option:
+    assert declared.value is not None
+    if name in ARGUMENTS:
+        raise CellError(
+            f"{name} is an argument of every layer, and so would this {KINDS[kind]} be",
+            "Give it another name.",
+            st.at(declared.names[0]),
+        )
+    check = _whole if kind == "count" else _number
+    value = check(name, given[name]) if name in given else declared.value
+    return Option(name, kind, declared.value, value, st.caption)
+
+
+def _whole(name: str, value: float) -> int:
+    whole = isinstance(value, SupportsIndex) and not isinstance(value, bool)
+    if (found := index(cast("SupportsIndex", value)) if whole else -1) < 0:
+        raise GivenError(f"the count {name} must be a whole number of at least 0, got {value!r}")
+    return found
+
+
+def _number(name: str, value: float) -> float:
+    if not (isinstance(value, Real) and abs(value) <= LARGEST):
+        raise GivenError(
+            f"the constant {name} must be a number, ±{LARGEST:g} at the most, got {value!r}"
+        )
+    return float(value)
