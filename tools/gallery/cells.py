@@ -12,10 +12,11 @@ from latex2mathml.converter import convert
 from cellwright.export.latex import lines
 from cellwright.language import Cell, aliases, cell
 from cellwright.language.difference import Row, difference
+from cellwright.language.options import Option
 from cellwright.language.syntax import HEADERS
 from cellwright.layers.named import NAMED
 from cellwright.program.ops import Shape
-from cellwright.program.program import Constant, Program
+from cellwright.program.program import Program
 from cellwright.schedule.facts import Facts, facts
 from cellwright.schedule.selection import family
 
@@ -60,7 +61,7 @@ class Shown:
     """How to make a layer of it."""
     square: bool
     """Whether that needs an input of the hidden size."""
-    constants: Sequence[Constant]
+    options: Sequence[Option]
     """What its constructor takes as well."""
 
     @property
@@ -91,7 +92,7 @@ def shown(c: Cell, catalogue: Sequence[Cell]) -> Shown:
         facts=facts(c.program, SIZES),
         code=_code(c),
         square=c.program.inputs[0].shape != ("I",),
-        constants=c.program.constants,
+        options=c.options,
     )
 
 
