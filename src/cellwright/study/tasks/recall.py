@@ -30,7 +30,7 @@ _WHOLE: Final = Metric("sequences right", "%", better="higher", decimals=2)
 class Options(Sizes):
     """What `copy(…)` takes."""
 
-    T: int = 100
+    T: int = 20
     """Steps between the last symbol shown and the first one asked for."""
     length: int = 10
     """Symbols shown, and asked for."""
