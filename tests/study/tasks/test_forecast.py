@@ -111,7 +111,7 @@ def test_no_window_crosses_a_gap(tmp_path: Path) -> None:
     assert {*range(10, 134)} - {*starts.tolist()} == {
         s for s in range(10, 134) if s - 10 < 60 < s + 4
     }
-    assert any("1 steps of time are not as long" in n and "line 62" in n for n in task.notes)
+    assert any("1 step is not as long in time" in n and "line 62" in n for n in task.notes)
 
 
 def test_missing_values_are_the_last_ones_before_and_ask_nothing(tmp_path: Path) -> None:

@@ -335,7 +335,8 @@ def _notes(
     ]
     if len(when.gaps):
         crossing = sum(max(0, s.rows - s.horizon + 1) - len(s.starts) for s in splits)
-        found.append(f"{len(when.gaps):,} steps of time are not as long as the others, the first "
+        steps = "1 step is" if len(when.gaps) == 1 else f"{len(when.gaps):,} steps are"
+        found.append(f"{steps} not as long in time as the others, the first "
                      f"at {when.gap}: windows that would cross one are left out "
                      f"({crossing:,} with those at the beginning).")  # fmt: skip
     return tuple(found)
