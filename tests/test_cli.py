@@ -340,6 +340,37 @@ def test_nothing_is_compiled_where_a_word_is_wrong(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+# --- data ---------------------------------------------------------------------------------------
+
+
+def test_data_check_says_what_would_be_done(tmp_path: Path) -> None:
+    poem = tmp_path / "a poem.txt"
+    poem.write_text("the rain in spain stays mainly in the plain\n" * 100)
+    said = cellwright("data", "check", poem, "--task", "text(chunk=50)")
+    assert said.startswith("a poem: ok\n")
+    assert re.search(r"task +text: predict the next character of a poem\n", said)
+    assert re.search(r"a model reads +one of 14 symbols a step, one-hot\n", said)
+    assert re.search(r"train +3,960\n", said)
+    assert re.search(r"bigram: counting which character follows which +\d\.\d{3}\n", said)
+    last = said.splitlines()[-1]
+    assert last == f"Compare cells on it: cellwright compare '{poem}' --task 'text(chunk=50)'"
+    assert "adding the" not in cellwright("data", "check", "adding(T=5,train=50)")
+
+
+def test_data_check_says_what_is_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "load.csv"
+    path.write_text("date,load\n2026-01-01,1\n2026-01-02,2\n2026-01-03,x\n2026-01-04,2\n")
+    for words, message in (
+        ((path,), f"{path}: column load, line 4 is 'x'. Expected a finite number"),
+        ((path, "--task", "music"), "it cannot be read as music. Expected a MATLAB v5 file"),
+        ((path, "--task", "forcast"), "there is no such task for files. Choose from music"),
+        (("ading",), "Did you mean adding?"),
+    ):
+        said = cellwright("data", "check", *words, code=1)
+        assert message in said
+        assert said.count("\n") == 1
+
+
 # --- compare ------------------------------------------------------------------------------------
 
 
@@ -357,7 +388,7 @@ def test_compare_from_a_file_to_a_report(tmp_path: Path) -> None:
 def test_mistakes_in_compare_are_one_line_each(tmp_path: Path) -> None:
     data = write_music(tmp_path / "melodies.npz")
     text = tmp_path / "notes.txt"
-    text.write_text("hello")
+    text.write_bytes(b"hello\0")
     taken = tmp_path / "taken"
     taken.write_text("a file")
     for words, message in (

@@ -175,6 +175,28 @@ def check(file: str, /) -> None:
     _print(terminal.summary(cell(path if path.exists() and not path.is_dir() else file)))
 
 
+_data = cyclopts.App(name="data", help="Look at data before anything is trained on them.")
+app.command(_data)
+
+
+@_data.command(name="check")
+def data_check(data: str, /, *, task: str | None = None) -> None:
+    """Check data: say what is wrong with them, or what compare would do with them.
+
+    Parameters
+    ----------
+    data
+        A file, a folder, or the name of a generated task, as for compare.
+    task
+        What to make of the file, where its content leaves a choice, as for compare.
+    """
+    from cellwright.study.tasks import load
+
+    found = load(data, task)
+    words = ["cellwright", "compare", data, *(["--task", task] if task else [])]
+    _print(terminal.data(found.summary(), found.recipe, " ".join(map(quote, words))))
+
+
 @app.command
 def compare(
     data: str | None = None,
@@ -197,11 +219,14 @@ def compare(
     Parameters
     ----------
     data
-        Sequences of 0 and 1, steps by keys, to predict the next frame of: a .mat file as
-        Boulanger-Lewandowski et al. publish them, or an .npz; without one, the Bach chorales that
-        come with Cellwright.
+        A file, known by its content: music (a .mat of piano rolls, an .npz, a folder of MIDI
+        files), text, labelled series (.ts, .npz), a table to forecast (CSV, Parquet). Or the name
+        of a generated task: adding, copy, temporal_order, parity, digits; with parameters as
+        'adding(T=200)'. Without it, the Bach chorales that come with Cellwright. `cellwright data
+        check` says what would be done with it.
     task
-        What to make of the file, where its content leaves a choice.
+        What to make of the file, where its content leaves a choice: music, series, forecast or
+        text; with parameters, as 'forecast(horizon=24,target=load)'.
     cells
         Names of the catalogue, or .cell files, with commas between them; with options in
         brackets, as 'NAME(L=5)'.
@@ -210,8 +235,8 @@ def compare(
     seeds
         Runs a cell.
     minutes
-        Of training in all, shared out evenly over the runs; without it, until
-        learning is done, 60 epochs at the most.
+        Of training in all, shared out evenly over the runs; without it, until learning is done,
+        or the task's limit of epochs.
     out
         The folder for the report and the finished runs.
     baseline

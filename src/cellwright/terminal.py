@@ -28,10 +28,13 @@ from cellwright.schedule.stages import schedule
 if TYPE_CHECKING:
     from cellwright.backends.diagnosis import Diagnosis
     from cellwright.bench.bench import Measurement
+    from cellwright.study.results import Dataset
+    from cellwright.study.tasks.recipes import Recipe
 
 __all__ = [
     "cell",
     "cells",
+    "data",
     "derivative_of",
     "diagnosis",
     "difference",
@@ -210,6 +213,58 @@ def diagnosis(found: Diagnosis) -> RenderableType:
         mark = Text("works", "green") if check.obstacle is None else Text("does not", "red")
         table.add_row(check.backend, check.device, mark, check.obstacle or check.what)
     return Group(versions, table)
+
+
+def data(dataset: Dataset, recipe: Recipe, command: str) -> RenderableType:
+    """What would be done with data: the task, its splits, what it is judged by, what to beat."""
+    metric = dataset.metric
+    lines = Table.grid(padding=(0, 2))
+    lines.add_column(no_wrap=True, style="dim")
+    lines.add_column()
+    lines.add_row("task", f"{dataset.kind}: {dataset.goal}")
+    lines.add_row("source", Text(dataset.source))
+    lines.add_row("a model reads", dataset.inputs)
+    lines.add_row("and gives", f"{dataset.outputs:,} number{'s' * (dataset.outputs != 1)}")
+    others = ", ".join(m.name for m in dataset.metrics[1:])
+    lines.add_row("judged by", f"{metric.phrase}, {metric.better} is better"
+                  + f"; beside it {others}" * bool(others))  # fmt: skip
+    lines.add_row(
+        "training",
+        f"batches of {recipe.batch_size}, learning rate {recipe.learning_rate:g}, at most "
+        f"{recipe.epochs} epochs, {recipe.patience} without progress",
+    )
+    for note in dataset.notes:
+        lines.add_row("note", Text(note))
+    return Group(
+        Text(dataset.name, style="bold").append(": ok", style="green"),
+        Padding(lines, (0, 0, 0, 2)),
+        _splits(dataset),
+        _baselines(dataset),
+        Text(dataset.meaning, style="dim"),
+        Text(),
+        Text("Compare cells on it: ").append(command, style="bold"),
+    )
+
+
+def _splits(dataset: Dataset) -> RenderableType:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("split", style="dim")
+    for what in dataset.sizes:
+        table.add_column(what, justify="right")
+    for i, split in enumerate(("train", "validation", "test")):
+        table.add_row(split, *(f"{counts[i]:,}" for counts in dataset.sizes.values()))
+    return table
+
+
+def _baselines(dataset: Dataset) -> RenderableType:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("without learning, on the test set")
+    for m in dataset.metrics:
+        table.add_column(m.name, justify="right")
+    for baseline in dataset.baselines:
+        values = (m.text(baseline.values.get(m.name)) for m in dataset.metrics)
+        table.add_row(Text(f"{baseline.name}: {baseline.words}"), *values)
+    return table
 
 
 def shown_as_it_goes(what: str, steps: Iterable[tuple[int, int]]) -> int:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from multiprocessing import active_children
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -119,6 +121,42 @@ def test_the_command_takes_a_file_and_options(tmp_path: Path) -> None:
     )
     assert "one seed cannot tell" in _said(console)
     assert "time was up" in _said(console)
+
+
+@pytest.mark.parametrize(
+    ("which", "task", "words"),
+    [
+        ("poem.txt", "text(chunk=9)", "Test loss in bits a character, lower is better."),
+        ("load.csv", "forecast(horizon=2,context=5,target=load)", "Test MASE, lower is better."),
+        ("waves.npz", None, "Test accuracy, higher is better. Without learning: majority "),
+    ],
+)
+def test_every_kind_of_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str, task: str | None, words: str
+) -> None:
+    """From a file, or a name, to a report, in processes of their own."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    Path("poem.txt").write_text("the rain in spain stays mainly in the plain\n" * 20)
+    rows = [
+        f"2026-01-{1 + i // 24:02} {i % 24:02}:00,{i % 5 + rng.random():.3f}" for i in range(99)
+    ]
+    Path("load.csv").write_text("\n".join(["time,load", *rows]))
+    np.savez("waves.npz", x=rng.normal(size=(30, 7)), y=np.arange(30) % 3)
+    console = _console()
+    found = compare(which, "gru,rnn", parameters=400, seeds=1, minutes=1e-6, workers=1,
+                    console=console, task=task)  # fmt: skip
+    assert found.complete
+    assert words in _said(console)
+    for run_ in found.runs:
+        assert run_.metrics.keys() == {m.name for m in found.dataset.metrics}
+        assert run_.test == run_.metrics[found.dataset.metric.name]
+    page = Path("compare/report.html").read_text()
+    assert found.dataset.goal in page
+    assert read_comparison(Path("compare/results.json")) == found
+    asked = shlex.split(found.environment.command)
+    assert asked[2] == which
+    assert ("--task" in asked) is (task is not None)
 
 
 # --- stopping and going on ----------------------------------------------------------------------

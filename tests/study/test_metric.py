@@ -14,7 +14,7 @@ PLAIN = Metric("MASE")
 def test_numbers() -> None:
     assert [m.text(0.97345) for m in (NATS, SHARE, PLAIN)] == ["0.973", "97.34%", "0.973"]
     assert (NATS.text(12345.6), NATS.text(None), NATS.text(inf)) == ("12,345.600", "–", "diverged")
-    assert [m.signed(-0.0123) for m in (NATS, SHARE)] == ["−0.012", "−1.23%"]
+    assert [m.signed(-0.0123) for m in (NATS, SHARE)] == ["−0.012", "−1.23 pp"]
     assert NATS.signed(None) == "–"
 
 

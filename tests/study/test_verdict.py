@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
 
 import pytest
 from scipy import stats
 
+from cellwright.study.metric import Metric
+from cellwright.study.report import render
+from cellwright.study.results import Baseline, Epoch
 from cellwright.study.statistics.welch import contrast, interval
 from cellwright.study.verdict import rank, sentences
 from cellwright.study.words import amount, p_value
@@ -139,6 +143,33 @@ def test_one_seed_that_comes_out_equal() -> None:
 )
 def test_p_in_words(p: float | None, text: str) -> None:
     assert p_value(p) == text
+
+
+def test_the_highest_is_the_best_where_the_metric_says_so() -> None:
+    shares = {"lstm": [0.81, 0.82, 0.83], "gru": [0.91, 0.92, 0.93], "rnn": [0.71, 0.72, 0.73]}
+    found = comparison(shares, seeds=3)
+    metric = Metric("accuracy", "%", better="higher", decimals=2)
+    even = Baseline("majority", "calling all a", {"accuracy": 0.75})
+    dataset = replace(found.dataset, metrics=(metric,), baselines=(even,))
+    runs = tuple(
+        replace(run, metrics={"accuracy": run.test}, epochs=(Epoch(2.0, 1.0, run.valid, 1.0),))
+        for run in found.runs
+    )
+    found = replace(found, dataset=dataset, runs=runs)
+    assert [s.cell for s in rank(found)] == ["gru", "lstm", "rnn"]
+    said = sentences(found)
+    assert said[0] == "gru is better than lstm by 10.0 points, p < 0.001."
+    assert said[1] == "rnn is worse than lstm by 10.0 points, p < 0.001."
+    assert said[2] == (
+        "rnn is worse than majority, which needs no learning (75.00% accuracy): what it shows here "
+        "says little of the cell."
+    )
+    assert len(said) == 3
+    page = render(found)
+    assert "<h1>gru is better than lstm</h1>" in page
+    assert "Accuracy: higher is better." in page
+    assert "test accuracy, % (higher is better →)" in page
+    assert "+10.00 pp" in page
 
 
 def test_nothing_at_all() -> None:

@@ -76,15 +76,20 @@ class Metric:
         """`8.455`, `97.30%`; a dash where there is none, `diverged` where it is not finite."""
         if value is None:
             return "–"
-        return self._number(value) if isfinite(value) else "diverged"
+        if not isfinite(value):
+            return "diverged"
+        return f"{value * self.factor:,.{self.decimals}f}{'%' * (self.unit == '%')}"
 
     def full(self, value: float) -> str:
         """`8.455 nats a frame`, `97.30% accuracy`."""
         return f"{self.text(value)} {self.measured if self._worded else self.name}"
 
     def signed(self, value: float | None) -> str:
-        """A difference, with its sign; a dash where there is none."""
-        return "–" if value is None else self._number(value, "+").replace("-", "−")
+        """A difference, with its sign, of shares in percentage points; a dash where is none."""
+        if value is None:
+            return "–"
+        number = f"{value * self.factor:+,.{self.decimals}f}".replace("-", "−")
+        return f"{number} pp" if self.unit == "%" else number
 
     def amount(self, value: float) -> str:
         """The size of a difference, with its unit: `0.10 nats`, `1.2 points`.
@@ -95,7 +100,3 @@ class Metric:
         text = f"{value:.{places}f}" if value >= 0.95 * 10.0**-places else f"{value:.2g}"
         unit = "points" if self.unit == "%" else self.unit or self.name
         return f"{text} {unit}"
-
-    def _number(self, value: float, sign: str = "") -> str:
-        per_cent = "%" if self.unit == "%" else ""
-        return f"{value * self.factor:{sign},.{self.decimals}f}{per_cent}"

@@ -174,3 +174,5 @@ def test_a_file_comes_before_a_name(tmp_path: object, monkeypatch: pytest.Monkey
     assert load("adding").kind == "text"
     with pytest.raises(DataError, match="is generated, and no file"):
         load("copy", "text")
+    with pytest.raises(DataError, match="name the file that is to be read so"):
+        load(None, "text")

@@ -70,8 +70,7 @@ def test_a_window_sees_what_was_and_is_asked_what_comes(made: Task) -> None:
                 np.testing.assert_allclose(
                     batch.inputs[:, b], scaled[start - 30 : start], atol=1e-5
                 )
-                # Of a season of 24, what was a day before.
-                off = scaled[start : start + 5, 0] - scaled[start - 24 : start - 19, 0]
+                off = scaled[start : start + 5, 0] - scaled[start - 1, 0]
                 np.testing.assert_allclose(batch.targets[b, :, 0], off, atol=1e-5)
                 at += 1
         assert at == len(wanted)
@@ -112,7 +111,7 @@ def test_no_window_crosses_a_gap(tmp_path: Path) -> None:
     assert {*range(10, 134)} - {*starts.tolist()} == {
         s for s in range(10, 134) if s - 10 < 60 < s + 4
     }
-    assert any("1 steps of time are not as long" in n and "line 62" in n for n in task.notes)
+    assert any("1 step is not as long in time" in n and "line 62" in n for n in task.notes)
 
 
 def test_missing_values_are_the_last_ones_before_and_ask_nothing(tmp_path: Path) -> None:
@@ -165,7 +164,7 @@ def test_one_target_is_judged_in_its_own_unit(made: Task) -> None:
     found = target.measure(target.evidence(said, batch))
     spread = DAY[:140].std()
     true = np.concatenate([DAY[s : s + 5] for s in split.starts])
-    naive = np.concatenate([DAY[s - 24 : s - 19] for s in split.starts])
+    naive = np.concatenate([np.full(5, DAY[s - 1]) for s in split.starts])
     forecast = naive + said.numpy().ravel() * spread
     scale = np.abs(DAY[24:140] - DAY[:116]).mean()
     mae = mean_absolute_error(true, forecast)
@@ -180,13 +179,26 @@ def test_one_target_is_judged_in_its_own_unit(made: Task) -> None:
     )
 
 
-def test_a_model_that_says_nothing_is_the_naive_forecast_and_learns_more(made: Task) -> None:
-    trivial = made.summary().trivial
-    (batch,) = windows(made, "test").in_order()
-    silent = made.target.evidence(torch.zeros(len(batch.lengths), 5), batch)
-    assert made.target.measure(silent)["MASE"] == pytest.approx(trivial["seasonal-naive"])
-    settings = replace(SETTINGS, parameters=800, epochs=30, patience=30, dropout=0.0)
-    assert training.train(cell("gru"), 0, made, settings).test < 0.9 * min(trivial.values())
+@pytest.mark.parametrize(("base", "name"), [("last", "naive"), ("season", "seasonal-naive")])
+def test_a_model_that_says_nothing_is_the_naive_forecast(
+    tmp_path: Path, base: str, name: str
+) -> None:
+    task = load(write(tmp_path / "a.csv", DAY), f"forecast(horizon=30,valid=0.2,base={base})")
+    (batch,) = windows(task, "test").in_order()
+    silent = task.target.evidence(torch.zeros(len(batch.lengths), 30), batch)
+    assert task.target.measure(silent)["MASE"] == pytest.approx(task.summary().trivial[name])
+    assert windows(task, "train").starts[0] == 40
+
+
+def test_training_learns_what_goes_on_from_the_last_value(tmp_path: Path) -> None:
+    rng, drift = np.random.default_rng(1), np.zeros(600)
+    for t in range(1, 600):
+        drift[t] = 0.95 * drift[t - 1] + rng.normal(0, 0.3)
+    load_ = 5 * np.sin(np.arange(600) * 2 * np.pi / 24) + drift
+    task = load(write(tmp_path / "a.csv", load_), "forecast(horizon=1,context=12,season=24)")
+    settings = replace(SETTINGS, parameters=500, epochs=8, patience=8, batch_size=32, dropout=0.0)
+    run = training.train(cell("gru"), 0, task, settings)
+    assert run.test < 0.8 * min(task.summary().trivial.values())
 
 
 # --- seasons ------------------------------------------------------------------------------------
@@ -233,6 +245,7 @@ def test_seasons(table: np.ndarray, seconds: float | None, season: int) -> None:
         ("context=180", "training has no window of 180 rows seen"),
         ("season=140", "a season of 140 rows is longer than training, which has 140."),
         ("valid=0.5,test=0.5", "valid and test leave nothing to learn from"),
+        ("base=first", "base must be last or season, got first"),
         ("test=1.5", "test must be above 0 and below 1"),
     ],
 )

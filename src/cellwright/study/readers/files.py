@@ -14,7 +14,7 @@ from cellwright.study.readers.errors import DataError
 from cellwright.study.readers.matlab import is_matlab
 from cellwright.study.readers.npz import names
 
-__all__ = ["EXPECTED", "Format", "Found", "recognise"]
+__all__ = ["EXPECTED", "Format", "Found", "is_midi", "recognise"]
 
 Format: TypeAlias = Literal["matlab", "npz", "midi", "ts", "table", "parquet", "text"]
 EXPECTED: Final = (
@@ -76,7 +76,7 @@ def recognise(path: Path) -> Found:
 
 
 def _folder(path: Path) -> Found:
-    if any(_is_midi(file) for file in path.rglob("*")):
+    if any(is_midi(file) for file in path.rglob("*")):
         return Found(path, "midi")
     series = sorted(file for file in path.iterdir() if file.name.upper().endswith("_TRAIN.TS"))
     if len(series) == 1:
@@ -87,7 +87,8 @@ def _folder(path: Path) -> Found:
     raise DataError(f"a folder, without MIDI files in it. {some}")
 
 
-def _is_midi(file: Path) -> bool:
+def is_midi(file: Path) -> bool:
+    """Whether it is called so."""
     return file.suffix.lower() in (".mid", ".midi")
 
 

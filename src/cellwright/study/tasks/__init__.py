@@ -58,6 +58,8 @@ def load(which: str | os.PathLike[str] | None = None, task: str | None = None) -
         raise DataError(f"--task {asked.name}: there is no such task for files. Choose from "
                         f"{', '.join(KINDS)}.")  # fmt: skip
     if which is None:
+        if asked:
+            raise DataError(f"--task {asked}: name the file that is to be read so.")
         with as_file(files("cellwright.study") / "chorales.npz") as shipped:
             return music("Bach chorales", _CHORALES, *checked(in_npz(shipped)))
     path = Path(which)

@@ -40,6 +40,9 @@ class Options:
     """Rows that are seen; without it, three times the longer of season and horizon."""
     season: int | None = None
     """Rows after which the series repeat; without it, what repeats best in training."""
+    base: str = "last"
+    """What forecasts are counted from: `last`, the last value seen, or `season`, what was a season
+    before, which leaves less to learn where there are few rows."""
     valid: float = 0.1
     """Share of the rows for validation, before the test."""
     test: float = 0.2
@@ -69,6 +72,7 @@ def forecast(
     scaled = (values - middle) / spread
     season = options.season or season_of(scaled[: ends[0], places], when.seconds)
     horizon, context = _lengths(options, season, ends)
+    base = _base(options, season)
     seasonal = _seasonal(scaled[: ends[0], places], season, wanted)
     filled = _filled(scaled)
     missing = np.isnan(values)
@@ -77,7 +81,7 @@ def forecast(
     targets = scaled[:, places].astype(np.float32)
     splits = []
     for rows in ((0, ends[0]), ends, (ends[1], len(values))):
-        starts = _starts(rows, (max(context, season), context, horizon), when.gaps, targets)
+        starts = _starts(rows, (max(context, base), context, horizon), when.gaps, targets)
         splits.append(
             Windows(
                 inputs=inputs,
@@ -87,7 +91,7 @@ def forecast(
                 rows=rows[1] - rows[0],
                 context=context,
                 horizon=horizon,
-                season=season,
+                base=base,
             )
         )
     for split, what in zip(splits, ("training", "validation", "the test"), strict=True):
@@ -97,7 +101,13 @@ def forecast(
                             "--task 'forecast(horizon=1,context=8)'.")  # fmt: skip
     target = Horizon(wanted, horizon, _units(spread[places]), seasonal,
                      _metrics(wanted, spread[places]))  # fmt: skip
-    counted = {"horizon": horizon, "context": context, "season": season, "targets": wanted}
+    counted = {
+        "horizon": horizon,
+        "context": context,
+        "season": season,
+        "base": base,
+        "targets": wanted,
+    }
     return Task(
         kind="forecast",
         name=name,
@@ -106,13 +116,13 @@ def forecast(
             f"forecast {_listed(wanted)} {horizon} {'row' if horizon == 1 else 'rows'} ahead, from "
             f"the {context} before"
         ),
-        meaning=_meaning(season, len(wanted)),
+        meaning=_meaning(season, base, len(wanted)),
         reads=Features((*names, *(f"{names[k]} is missing" for k in lacking))),
         target=target,
         train=splits[0],
         valid=splits[1],
         test=splits[2],
-        baselines=_baselines(target, splits[2]),
+        baselines=_baselines(target, splits[2], season),
         fingerprint=digest("forecast", counted, inputs, targets, *(s.starts for s in splits)),
         notes=_notes(when, season, options, left_out, missing, names, splits),
     )
@@ -196,6 +206,12 @@ def _lengths(options: Options, season: int, ends: tuple[int, int]) -> tuple[int,
     return horizon, context
 
 
+def _base(options: Options, season: int) -> int:
+    if options.base not in ("last", "season"):
+        raise DataError(f"forecast: base must be last or season, got {options.base}.")
+    return 1 if options.base == "last" else season
+
+
 def _seasonal(
     training: NDArray[np.float64], season: int, targets: Sequence[str]
 ) -> NDArray[np.float64]:
@@ -245,18 +261,19 @@ def _starts(
 # --- what needs no learning ---------------------------------------------------------------------
 
 
-def _baselines(target: Horizon, test: Windows) -> tuple[Baseline, ...]:
+def _baselines(target: Horizon, test: Windows, season: int) -> tuple[Baseline, ...]:
     starts = test.judged
-    asked, naive = (part(starts).astype(np.float64) for part in (test.asked, test.naive))
-    last = test.last[starts - 1][:, None]
+    base, last, seasonal = (
+        test.before(starts, rows).astype(np.float64) for rows in (test.base, 1, season)
+    )
+    true = test.asked(starts) + base
     said = [
-        ("naive", "expecting the last value again", last - naive),
-        ("mean", "expecting the mean of training", -naive),
+        ("naive", "expecting the last value again", last),
+        ("mean", "expecting the mean of training", np.zeros_like(base)),
     ]
-    if test.season > 1:
-        words = f"expecting what was {test.season} rows before"
-        said.insert(0, ("seasonal-naive", words, np.zeros_like(naive)))
-    return tuple(Baseline(name, words, target.judged(one - asked)) for name, words, one in said)
+    if season > 1:
+        said.insert(0, ("seasonal-naive", f"expecting what was {season} rows before", seasonal))
+    return tuple(Baseline(name, words, target.judged(one - true)) for name, words, one in said)
 
 
 # --- words --------------------------------------------------------------------------------------
@@ -274,15 +291,17 @@ def _metrics(targets: Sequence[str], spread: NDArray[np.float64]) -> tuple[Metri
     return MASE, *(Metric(name, decimals=decimals) for name in ("MAE", "RMSE"))
 
 
-def _meaning(season: int, targets: int) -> str:
-    what = f"the value {season} rows before" if season > 1 else "the row before"
+def _meaning(season: int, base: int, targets: int) -> str:
+    what, start = (
+        f"the value {rows} rows before" if rows > 1 else "the last value" for rows in (season, base)
+    )
     units = "the column's own unit" if targets == 1 else "standard deviations of each column"
     return (
         "Forecasts start at every row of a split, from what is known there. MASE is the mean "
         f"absolute error over that of expecting {what}, in training (Hyndman and Koehler 2006): "
         f"below 1 is better than that was. MAE and RMSE are in {units}. What training makes "
-        "small is the absolute error of scaled values; the readout says how far each is from that "
-        "naive forecast, so only that has to be learned."
+        "small is the absolute error of scaled values; the readout says how far each is from "
+        f"{start}."
     )
 
 
@@ -316,7 +335,8 @@ def _notes(
     ]
     if len(when.gaps):
         crossing = sum(max(0, s.rows - s.horizon + 1) - len(s.starts) for s in splits)
-        found.append(f"{len(when.gaps):,} steps of time are not as long as the others, the first "
+        steps = "1 step is" if len(when.gaps) == 1 else f"{len(when.gaps):,} steps are"
+        found.append(f"{steps} not as long in time as the others, the first "
                      f"at {when.gap}: windows that would cross one are left out "
                      f"({crossing:,} with those at the beginning).")  # fmt: skip
     return tuple(found)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from cellwright.study.readers.errors import DataError
 from cellwright.study.readers.files import Found
+from cellwright.study.readers.midi import rolls
 from cellwright.study.readers.piano_rolls import EXPECTED, SPLITS, Raw, in_matlab, in_npz
 from cellwright.study.tasks.kind import Kind
 from cellwright.study.tasks.music import Frames, music
@@ -20,16 +22,44 @@ __all__ = ["MUSIC", "checked"]
 
 @dataclass(frozen=True)
 class Options:
-    """What `music(…)` takes: nothing."""
+    """What `music(…)` takes, of a folder of MIDI files."""
+
+    step: float = 1.0
+    """Quarters from frame to frame."""
+    valid: float = 0.1
+    """Share of the pieces for validation, where no folders say."""
+    test: float = 0.1
+    """Share of the pieces for the test, where no folders say."""
 
 
 def _reads(found: Found) -> bool:
-    return found.format == "matlab" or (found.format == "npz" and "train" in found.arrays)
+    return found.format in ("matlab", "midi") or (found.format == "npz" and "train" in found.arrays)
 
 
 def _from_file(found: Found, options: Options) -> Task:
-    raw = in_matlab(found.path) if found.format == "matlab" else in_npz(found.path)
-    return music(found.path.stem, str(found.path), *checked(raw))
+    path = found.path
+    if found.format == "midi":
+        return _from_midi(path, options)
+    if options != Options():
+        raise DataError("music: step, valid and test are for folders of MIDI files; this file has "
+                        "frames and a split of its own.")  # fmt: skip
+    raw = in_matlab(path) if found.format == "matlab" else in_npz(path)
+    return music(path.stem, str(path), *checked(raw))
+
+
+def _from_midi(path: Path, options: Options) -> Task:
+    if not options.step > 0:
+        raise DataError(f"music: step must be above 0, got {options.step:g}.")
+    if not (options.valid > 0 and options.test > 0 and options.valid + options.test < 1):
+        raise DataError("music: valid and test must be above 0, and below 1 together, got "
+                        f"{options.valid:g} and {options.test:g}.")  # fmt: skip
+    raw, notes = rolls(path, options.step, options.valid, options.test)
+    for split in SPLITS:
+        if not raw[split]:
+            raise DataError(f"no piece of two steps or more in {split}. Give more pieces, a "
+                            "shorter step, or folders train, valid and test.")  # fmt: skip
+    name = path.resolve().name
+    return music(name, str(path), raw["train"], raw["valid"], raw["test"], tuple(notes))
 
 
 def checked(raw: Raw) -> tuple[tuple[Frames, ...], tuple[Frames, ...], tuple[Frames, ...]]:
@@ -89,4 +119,4 @@ def _frames(place: str, sequence: Any) -> Frames:
     return sequence.astype(np.uint8)
 
 
-MUSIC: Final = Kind("music", _reads, EXPECTED, Options, _from_file)
+MUSIC: Final = Kind("music", _reads, f"{EXPECTED}, or a folder of MIDI files", Options, _from_file)

@@ -28,7 +28,7 @@ RECIPES: Final[Mapping[str, Recipe]] = {
     "forecast": Recipe(batch_size=32, learning_rate=0.005, epochs=60, patience=8, dropout=0.1),
     "text": Recipe(batch_size=32, learning_rate=0.02, epochs=30, patience=3, dropout=0.0),
     "adding": Recipe(batch_size=32, learning_rate=0.01, epochs=60, patience=10, dropout=0.0),
-    "copy": Recipe(batch_size=32, learning_rate=0.005, epochs=60, patience=10, dropout=0.0),
+    "copy": Recipe(batch_size=32, learning_rate=0.02, epochs=60, patience=20, dropout=0.0),
     "temporal_order": Recipe(
         batch_size=32, learning_rate=0.005, epochs=60, patience=10, dropout=0.0
     ),

@@ -90,17 +90,17 @@ def _split(
     rng = np.random.default_rng(options.seed)
     train, notes = parts["train"], []
     found = {}
-    for name in ("test", "valid"):
+    for name, words in (("test", "the test"), ("valid", "validation")):
         if name in parts:
             found[name] = parts[name]
             continue
         kept, taken = stratified(train.labels, getattr(options, name), rng)
         if not len(taken):
             raise DataError(f"{len(train.labels)} series, of which no class has two: none can be "
-                            f"kept for the {name} set. Give more of each class.")  # fmt: skip
+                            f"kept for {words}. Give more of each class.")  # fmt: skip
         train, found[name] = _part(train, kept), _part(train, taken)
-        notes.append(f"{len(taken)} series are kept from training for the {name} set, class by "
-                     f"class, chosen by seed {options.seed}.")  # fmt: skip
+        notes.append(f"{len(taken)} series are kept from training for {words}, class by class, "
+                     f"chosen by seed {options.seed}.")  # fmt: skip
     return train, found["valid"], found["test"], notes
 
 

@@ -47,8 +47,9 @@ class Windows:
     """Rows seen."""
     horizon: int
     """Rows forecast."""
-    season: int
-    """Rows after which the naive forecast says the same again; 1 for the last value."""
+    base: int
+    """Forecasts count from what was so many rows before, or twice as many, …: 1 for the last value,
+    a season for the seasonal-naive forecast."""
 
     def batches(self, size: int, rng: np.random.Generator) -> Iterator[Batch]:
         """See `task.Split`."""
@@ -72,20 +73,16 @@ class Windows:
         """First rows of the windows that are judged."""
         return self.starts[:: -(-len(self.starts) // _JUDGED)]
 
-    def naive(self, starts: NDArray[np.intp]) -> NDArray[np.float32]:
-        """`(B, horizon, J)`: for each row ahead, what was a season before, or more, as seen."""
+    def before(self, starts: NDArray[np.intp], rows: int) -> NDArray[np.float32]:
+        """`(B, horizon, J)`: for each row ahead, what was `rows` before, or a multiple, as seen."""
         ahead = np.arange(self.horizon)
-        found: NDArray[np.float32] = self.last[
-            starts[:, None] + ahead - self.season * (1 + ahead // self.season)
-        ]
+        found: NDArray[np.float32] = self.last[starts[:, None] + ahead - rows * (1 + ahead // rows)]
         return found
 
     def asked(self, starts: NDArray[np.intp]) -> NDArray[np.float32]:
-        """`(B, horizon, J)`: how far the naive forecast is off, NaN where a value is missing."""
-        found: NDArray[np.float32] = self.targets[
-            starts[:, None] + np.arange(self.horizon)
-        ] - self.naive(starts)
-        return found
+        """`(B, horizon, J)`: how far each is from its base, NaN where a value is missing."""
+        true: NDArray[np.float32] = self.targets[starts[:, None] + np.arange(self.horizon)]
+        return true - self.before(starts, self.base)
 
     def _batch(self, starts: NDArray[np.intp]) -> Batch:
         import torch  # late: it takes a second, which nobody waits for to read data
@@ -100,7 +97,7 @@ class Windows:
 
 @dataclass(frozen=True, eq=False)
 class Horizon:
-    """How far each target is from its naive forecast, for each row ahead; after the last step."""
+    """How far each target is from its base, for each row ahead; after the last step."""
 
     columns: tuple[str, ...]
     """The targets."""
@@ -121,7 +118,7 @@ class Horizon:
         return tuple(f"{name} +{k + 1}" for k in range(self.horizon) for name in self.columns)
 
     def start(self) -> Tensor:
-        """See `task.Target`: the naive forecast."""
+        """See `task.Target`: what is forecast is the base."""
         import torch
 
         return torch.zeros(self.horizon * len(self.columns))
