@@ -272,6 +272,7 @@ def test_doctor_names_the_backends() -> None:
         ("diff", "lstm", "fgr"),
         ("doctor",),
         ("compare", "--help"),
+        ("data", "check", "temporal_order(train=9)"),
         *(("show", name) for name in ("fgr", "janet", "gru")),
         ("show", "lstm", "--derivative"),
     ],

@@ -128,6 +128,8 @@ def test_dates_as_people_write_them(tmp_path: Path, form: str, step: timedelta, 
         ([f"{2000 + i // 12}-{1 + i % 12:02}" for i in range(40)], "1 month"),
         ([f"{datetime(2000 + i // 12, 1 + i % 12, 1):%b %Y}" for i in range(40)], "1 month"),
         ([f"{2000 + i}-01-01" for i in range(9)], "1 year"),
+        ([f"{1 + i % 12:02}/01/{2000 + i // 12}" for i in range(40)], "1 month"),
+        ([f"01.{1 + i % 12:02}.{2000 + i // 12}" for i in range(40)], "1 month"),
     ],
 )
 def test_months_are_as_even_as_they_get(tmp_path: Path, cells: list[str], words: str) -> None:
@@ -182,6 +184,8 @@ def complaint(tmp_path: Path, text: str | bytes, time: str | None = None) -> str
         ("d,x\n2020-01-01,1\n2020-01-02,1\n2020-02-15,1\n2020-05-01,1\n2020-05-07,1\n",
          "its times are not evenly spaced: 3 of 4 steps are not as long"),
         ("d,x\n2020-01-01,1\n", "only one row"),
+        ("d,x\n01/02/2020,1\n02/02/2020,1\n03/02/2020,1\n",
+         "column d may be read with the day first or with the month first, as '01/02/2020'."),
     ],
 )  # fmt: skip
 def test_mistakes_name_the_line(tmp_path: Path, text: str | bytes, expected: str) -> None:

@@ -16,7 +16,7 @@ from cellwright.study.readers.ts import other_half, read
 from shared import DATA, needs_data
 
 HEADER = "# made by a test\n@problemName made\n@timeStamps false\n@classLabel true a b\n@data\n"
-NUMBERS = st.floats(allow_infinity=False, width=64)
+NUMBERS = st.floats(allow_infinity=False, allow_nan=False) | st.just(np.nan)
 SERIES = st.integers(1, 3).flatmap(
     lambda channels: st.lists(
         st.integers(1, 6).flatmap(lambda steps: arrays(np.float64, (steps, channels),

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellwright import CellwrightError
-from cellwright.study.readers import matlab
+from cellwright.study.readers import matlab, npz
 from cellwright.study.tasks import DataError, Task, load
 from cellwright.study.tasks.music import music
 from shared import DATA, needs_data
@@ -355,3 +355,8 @@ def test_size_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert frames(load(path), "train")[0].shape == (100_000, 5)
     monkeypatch.setattr(matlab, "MOST", 1_000_000)
     assert "damaged (larger than" in complaint(path)
+    packed = tmp_path / "large.npz"
+    np.savez_compressed(packed, **ARRAYS | {"test": np.zeros((100_000, 5))})
+    assert packed.stat().st_size < 20_000
+    monkeypatch.setattr(npz, "MOST", 1_000_000)
+    assert complaint(packed).startswith("its arrays unpack to 0.0 GiB; at most 0 GiB are read.")

@@ -87,7 +87,10 @@ _Reading = Callable[[str], datetime]
 
 
 def _dates(column: Column) -> NDArray[np.float64] | None:
-    """Seconds, in the reading that makes the most even steps; None where it has no dates."""
+    """Seconds, in the reading that makes the most even steps; None where it has no dates.
+
+    Raises DataError where two readings are as even, and different.
+    """
     if column.dates is not None:
         return column.dates
     words = _digits(column.values) if column.values is not None else column.words
@@ -97,7 +100,13 @@ def _dates(column: Column) -> NDArray[np.float64] | None:
         for reading in _READINGS
         if np.isnan(_seconds(probe, reading)).sum() <= _WRONG * len(probe) and len(probe)
     ]
-    return min(found, key=_unevenness, default=None)
+    found.sort(key=_unevenness)
+    if len(found) > 1 and not np.array_equal(found[0], found[1], equal_nan=True) and (
+        _unevenness(found[0]) == _unevenness(found[1])
+    ):  # fmt: skip
+        raise DataError(f"column {column.name} may be read with the day first or with the month "
+                        f"first, as {words[0]!r:.40}. Write dates as 2026-01-31.")  # fmt: skip
+    return found[0] if found else None
 
 
 def _digits(values: NDArray[np.float64]) -> Sequence[str]:
@@ -141,7 +150,8 @@ _READINGS: Final[tuple[_Reading, ...]] = (
 def _unevenness(seconds: NDArray[np.float64]) -> tuple[int, int, int]:
     """Cells that are no dates, steps that do not go forward, and kinds of steps."""
     steps = np.diff(seconds)
-    return int(np.isnan(seconds).sum()), int((steps <= 0).sum()), len(np.unique(steps))
+    kinds = 1 if _calendar(steps) else len(np.unique(steps))
+    return int(np.isnan(seconds).sum()), int((steps <= 0).sum()), kinds
 
 
 # --- steps --------------------------------------------------------------------------------------
@@ -182,9 +192,9 @@ def _gaps(
     """The rows behind a gap, the usual step in words, and in seconds."""
     usual = float(np.quantile(steps, 0.5, method="lower"))
     if dates:
-        for least, most, word, count in _CALENDAR:
-            if np.all((steps >= least * 86400) & (steps <= most * 86400)):
-                return np.array([], np.intp), f"1 {word}", _YEAR / count
+        cycle = _calendar(steps)
+        if cycle:
+            return np.array([], np.intp), f"1 {cycle[0]}", _YEAR / cycle[1]
     odd = np.flatnonzero(np.abs(steps - usual) > 0.01 * usual)
     if len(odd) > _UNEVEN * len(steps):
         row = int(odd[0]) + 1
@@ -194,6 +204,14 @@ def _gaps(
             "times first, or say time=none to take them as they come."
         )
     return odd + 1, _worded(usual) if dates else f"{usual:g}", usual if dates else None
+
+
+def _calendar(steps: NDArray[np.float64]) -> tuple[str, int] | None:
+    """What of the calendar all steps are, and how many a year has."""
+    for least, most, word, count in _CALENDAR:
+        if np.all((steps >= least * 86400) & (steps <= most * 86400)):
+            return word, count
+    return None
 
 
 # --- words --------------------------------------------------------------------------------------

@@ -184,7 +184,7 @@ class Task:
     valid: Split = field(repr=False)
     test: Split = field(repr=False)
     baselines: tuple[Baseline, ...] = field(repr=False)
-    """What predicts without learning, or hardly; each has a value of every metric but a few."""
+    """What predicts without learning, or hardly; each has a value of the first metric at least."""
     fingerprint: str
     """SHA-256 of all that decides a result: sequences, split, and what is asked of them."""
     notes: tuple[str, ...] = ()

@@ -34,7 +34,7 @@ _ONE_HOT: Final = 256
 _EMBEDDING: Final = 64
 _JUDGED: Final = 50_000
 """Characters of a stretch to be judged, at the least: each begins without a state."""
-_JUDGED_TOGETHER: Final = 64
+_JUDGED_TOGETHER: Final = 16
 _UNSEEN: Final = "�"
 _POINTS: Final = 0x110000
 """Of Unicode."""
