@@ -48,7 +48,9 @@ def windows(task: Task, split: str) -> Windows:
 
 @pytest.fixture
 def made(tmp_path: Path) -> Task:
-    return load(write(tmp_path / "a.csv", DAY, OTHER), "forecast(target=a,horizon=5,context=30)")
+    return load(
+        write(tmp_path / "a.csv", DAY, OTHER), "forecast(target=a,horizon=5,context=30,base=last)"
+    )
 
 
 # --- windows ------------------------------------------------------------------------------------
@@ -195,7 +197,9 @@ def test_training_learns_what_goes_on_from_the_last_value(tmp_path: Path) -> Non
     for t in range(1, 600):
         drift[t] = 0.95 * drift[t - 1] + rng.normal(0, 0.3)
     load_ = 5 * np.sin(np.arange(600) * 2 * np.pi / 24) + drift
-    task = load(write(tmp_path / "a.csv", load_), "forecast(horizon=1,context=12,season=24)")
+    task = load(
+        write(tmp_path / "a.csv", load_), "forecast(horizon=1,context=12,season=24,base=last)"
+    )
     settings = replace(SETTINGS, parameters=500, epochs=8, patience=8, batch_size=32, dropout=0.0)
     run = training.train(cell("gru"), 0, task, settings)
     assert run.test < 0.8 * min(task.summary().trivial.values())

@@ -22,6 +22,8 @@ from cellwright.study.tasks.windows import MASE, Horizon, Windows
 
 __all__ = ["FORECAST", "Options", "forecast"]
 
+_FEW: Final = 2_000
+"""Rows of training below which a model does not learn a season."""
 _LONGEST: Final = 336
 """Rows of context where nobody says how many: two weeks of hours."""
 
@@ -40,9 +42,9 @@ class Options:
     """Rows that are seen; without it, three times the longer of season and horizon."""
     season: int | None = None
     """Rows after which the series repeat; without it, what repeats best in training."""
-    base: str = "last"
+    base: str | None = None
     """What forecasts are counted from: `last`, the last value seen, or `season`, what was a season
-    before, which leaves less to learn where there are few rows."""
+    before; without it, that where training has few rows."""
     valid: float = 0.1
     """Share of the rows for validation, before the test."""
     test: float = 0.2
@@ -72,7 +74,7 @@ def forecast(
     scaled = (values - middle) / spread
     season = options.season or season_of(scaled[: ends[0], places], when.seconds)
     horizon, context = _lengths(options, season, ends)
-    base = _base(options, season)
+    base = _base(options, season, ends[0])
     seasonal = _seasonal(scaled[: ends[0], places], season, wanted)
     filled = _filled(scaled)
     missing = np.isnan(values)
@@ -206,10 +208,15 @@ def _lengths(options: Options, season: int, ends: tuple[int, int]) -> tuple[int,
     return horizon, context
 
 
-def _base(options: Options, season: int) -> int:
-    if options.base not in ("last", "season"):
+def _base(options: Options, season: int, rows: int) -> int:
+    """Rows that a forecast is counted from, which is learned better where it is the last one.
+
+    With few rows of training there is no learning a season, though.
+    """
+    if options.base not in (None, "last", "season"):
         raise DataError(f"forecast: base must be last or season, got {options.base}.")
-    return 1 if options.base == "last" else season
+    seasonal = options.base == "season" or (options.base is None and rows < _FEW)
+    return season if seasonal else 1
 
 
 def _seasonal(

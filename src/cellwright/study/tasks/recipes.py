@@ -28,7 +28,7 @@ _GENERATED: Final = Recipe(batch_size=32, learning_rate=0.02, epochs=60, patienc
 RECIPES: Final[Mapping[str, Recipe]] = {
     "music": Recipe(batch_size=8, learning_rate=0.02, epochs=60, patience=5, dropout=0.2),
     "series": Recipe(batch_size=16, learning_rate=0.005, epochs=200, patience=30, dropout=0.5),
-    "forecast": Recipe(batch_size=32, learning_rate=0.005, epochs=60, patience=8, dropout=0.1),
+    "forecast": Recipe(batch_size=32, learning_rate=0.005, epochs=200, patience=15, dropout=0.1),
     "text": Recipe(batch_size=32, learning_rate=0.02, epochs=30, patience=3, dropout=0.0),
     "adding": _GENERATED,
     "copy": _GENERATED,
