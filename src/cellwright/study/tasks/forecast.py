@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final
 
 import numpy as np
@@ -16,9 +16,10 @@ from cellwright.study.readers.table import Column, read
 from cellwright.study.readers.times import Times, times
 from cellwright.study.results import Baseline
 from cellwright.study.tasks.kind import Kind
+from cellwright.study.tasks.scaling import filled, scaling
 from cellwright.study.tasks.seasons import season_of, seasonal_error
 from cellwright.study.tasks.task import Features, Task, digest
-from cellwright.study.tasks.windows import MASE, Horizon, Windows
+from cellwright.study.tasks.windows import MASE, Asked, Horizon, Windows, windows
 
 __all__ = ["FORECAST", "Options", "forecast"]
 
@@ -70,62 +71,36 @@ def forecast(
     ends = _ends(len(values), options)
     names = tuple(table)
     places = [names.index(one) for one in wanted]
-    middle, spread = _scaling(values[: ends[0]], names)
+    middle, spread = scaling(values[: ends[0]], [f"column {name}" for name in names])
     scaled = (values - middle) / spread
     season = options.season or season_of(scaled[: ends[0], places], when.seconds)
-    horizon, context = _lengths(options, season, ends)
-    base = _base(options, season, ends[0])
     seasonal = _seasonal(scaled[: ends[0], places], season, wanted)
-    filled = _filled(scaled)
+    asked = Asked(*_lengths(options, season, ends), _base(options, season, ends[0]))
     missing = np.isnan(values)
     lacking = np.flatnonzero(missing[: ends[0]].any(0))
-    inputs = np.concatenate([filled, missing[:, lacking]], 1).astype(np.float32)
-    targets = scaled[:, places].astype(np.float32)
-    splits = []
-    for rows in ((0, ends[0]), ends, (ends[1], len(values))):
-        starts = _starts(rows, (max(context, base), context, horizon), when.gaps, targets)
-        splits.append(
-            Windows(
-                inputs=inputs,
-                targets=targets,
-                last=filled[:, places].astype(np.float32),
-                starts=starts,
-                rows=rows[1] - rows[0],
-                context=context,
-                horizon=horizon,
-                base=base,
-            )
-        )
-    for split, what in zip(splits, ("training", "validation", "the test"), strict=True):
-        if not len(split.starts):
-            raise DataError(f"{what} has no window of {context} rows seen and {horizon} forecast: "
-                            f"it has {split.rows:,} rows. Ask for less, as "
-                            "--task 'forecast(horizon=1,context=8)'.")  # fmt: skip
-    target = Horizon(wanted, horizon, _units(spread[places]), seasonal,
+    known = filled(scaled)
+    inputs = np.concatenate([known, missing[:, lacking]], 1).astype(np.float32)
+    targets, last = (part[:, places].astype(np.float32) for part in (scaled, known))
+    splits = windows(inputs, targets, last, ends, asked, when.gaps)
+    target = Horizon(wanted, asked.horizon, _units(spread[places]), seasonal,
                      _metrics(wanted, spread[places]))  # fmt: skip
-    counted = {
-        "horizon": horizon,
-        "context": context,
-        "season": season,
-        "base": base,
-        "targets": wanted,
-    }
+    settled = {"season": season, "targets": wanted, **asdict(asked)}
     return Task(
         kind="forecast",
         name=name,
         source=source,
         goal=(
-            f"forecast {_listed(wanted)} {horizon} {'row' if horizon == 1 else 'rows'} ahead, from "
-            f"the {context} before"
+            f"forecast {_listed(wanted)} {asked.horizon} row{'s' * (asked.horizon > 1)} ahead, "
+            f"from the {asked.context} before"
         ),
-        meaning=_meaning(season, base, len(wanted)),
+        meaning=_meaning(season, asked.base, len(wanted)),
         reads=Features((*names, *(f"{names[k]} is missing" for k in lacking))),
         target=target,
         train=splits[0],
         valid=splits[1],
         test=splits[2],
         baselines=_baselines(target, splits[2], season),
-        fingerprint=digest("forecast", counted, inputs, targets, *(s.starts for s in splits)),
+        fingerprint=digest("forecast", settled, inputs, targets, *(s.starts for s in splits)),
         notes=_notes(when, season, options, left_out, missing, names, splits),
     )
 
@@ -178,24 +153,6 @@ def _ends(rows: int, options: Options) -> tuple[int, int]:
     return max(1, end - max(1, round(options.valid * rows))), end
 
 
-def _scaling(
-    training: NDArray[np.float64], names: Sequence[str]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and deviation of each column; 1 where it never changes."""
-    known = np.isfinite(training)
-    counts = known.sum(0)
-    if not counts.all():
-        raise DataError(f"column {names[int(np.argmin(counts))]} has no value at all in training, "
-                        f"the first {len(training):,} rows. Leave it out.")  # fmt: skip
-    with np.errstate(over="ignore", invalid="ignore"):
-        middle = np.where(known, training, 0).sum(0) / counts
-        spread = np.sqrt(np.where(known, (training - middle) ** 2, 0).sum(0) / counts)
-    if not np.isfinite(spread).all():
-        raise DataError(f"column {names[int(np.argmin(np.isfinite(spread)))]} has values too large "
-                        "to be squared. Give it another unit.")  # fmt: skip
-    return middle, np.where(spread > 0, spread, 1)
-
-
 def _lengths(options: Options, season: int, ends: tuple[int, int]) -> tuple[int, int]:
     """Rows ahead and rows seen: as asked for, or what the split has room for."""
     for name in ("horizon", "context", "season"):
@@ -233,36 +190,6 @@ def _seasonal(
                             "training, so there is nothing to forecast, and MASE would divide by "
                             "0. Leave it out of target=…")  # fmt: skip
     return found
-
-
-def _filled(scaled: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Each missing value the last one before it in its column; 0, the mean, where there is none."""
-    rows = np.where(np.isfinite(scaled), np.arange(1, len(scaled) + 1)[:, None], 0)
-    last = np.maximum.accumulate(rows, 0)
-    known = np.concatenate([np.zeros((1, scaled.shape[1])), scaled])
-    found: NDArray[np.float64] = np.take_along_axis(known, last, 0)
-    return found
-
-
-def _starts(
-    rows: tuple[int, int],
-    needs: tuple[int, int, int],
-    gaps: NDArray[np.intp],
-    targets: NDArray[np.float32],
-) -> NDArray[np.intp]:
-    """First rows forecast, of windows whose targets are in `rows` and not all missing.
-
-    `needs` are rows before the first one, rows seen and rows forecast; none of these two crosses a
-    gap.
-    """
-    before, context, horizon = needs
-    starts = np.arange(max(rows[0], before), rows[1] - horizon + 1)
-    first = np.searchsorted(gaps, starts - context, "right")
-    last = np.searchsorted(gaps, starts + horizon - 1, "right")
-    known = np.concatenate([[0], np.cumsum(np.isfinite(targets).any(1))])
-    asked = known[starts + horizon] - known[starts] if len(starts) else starts
-    chosen: NDArray[np.intp] = starts[(first == last) & (asked > 0)]
-    return chosen
 
 
 # --- what needs no learning ---------------------------------------------------------------------

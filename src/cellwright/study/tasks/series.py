@@ -17,6 +17,7 @@ from cellwright.study.results import Baseline
 from cellwright.study.tasks.cases import Cases, Label, judged, label_shares
 from cellwright.study.tasks.kind import Kind
 from cellwright.study.tasks.nearest import nearest, resampled, summaries
+from cellwright.study.tasks.scaling import scaling
 from cellwright.study.tasks.task import Features, Task, digest
 
 __all__ = ["SERIES", "Options", "class_baselines", "series", "stratified"]
@@ -160,18 +161,9 @@ class _Scaling:
     @staticmethod
     def of(training: Sequence[NDArray[np.float64]]) -> _Scaling:
         steps = np.concatenate(training)
-        known = np.isfinite(steps)
-        count = known.sum(0)
-        if not count.all():
-            raise DataError(f"channel {int(np.argmin(count)) + 1} has no value at all in training. "
-                            "Leave it out.")  # fmt: skip
-        with np.errstate(over="ignore", invalid="ignore"):
-            middle = np.where(known, steps, 0).sum(0) / count
-            spread = np.sqrt(np.where(known, (steps - middle) ** 2, 0).sum(0) / count)
-        if not np.isfinite(spread).all():
-            raise DataError(f"channel {int(np.argmin(np.isfinite(spread))) + 1} has values too "
-                            "large to be squared. Give it another unit.")  # fmt: skip
-        return _Scaling(middle, np.where(spread > 0, spread, 1), np.flatnonzero(~known.all(0)))
+        channels = [f"channel {k + 1}" for k in range(steps.shape[1])]
+        lacking = np.flatnonzero(~np.isfinite(steps).all(0))
+        return _Scaling(*scaling(steps, channels), lacking)
 
     @property
     def names(self) -> tuple[str, ...]:

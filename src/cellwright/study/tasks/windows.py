@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cellwright.study.metric import Metric
+from cellwright.study.readers.errors import DataError
 from cellwright.study.tasks.task import Batch, Evidence, Losses
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["MASE", "Horizon", "Windows"]
+__all__ = ["MASE", "Asked", "Horizon", "Windows", "windows"]
 
 MASE: Final = Metric("MASE")
 _ERROR: Final = Metric("absolute error", "standard deviations", decimals=4)
@@ -162,3 +163,58 @@ class Horizon:
             np.sqrt(np.nanmean(in_units**2)),
         )
         return {m.name: float(value) for m, value in zip(self.metrics, values, strict=True)}
+
+
+# --- from a table -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Rows forecast, rows seen, and how many rows before is what a forecast is counted from."""
+
+    horizon: int
+    context: int
+    base: int
+
+
+def windows(
+    inputs: NDArray[np.float32],
+    targets: NDArray[np.float32],
+    last: NDArray[np.float32],
+    ends: tuple[int, int],
+    asked: Asked,
+    gaps: NDArray[np.intp],
+) -> list[Windows]:
+    """Training, validation and test of a table, `(N, …)` each; `ends` are those of the first two.
+
+    `gaps` are rows that do not follow the one before in time.
+
+    Raises DataError where one of the splits has no window.
+    """
+    found = []
+    rows = ((0, ends[0]), ends, (ends[1], len(inputs)))
+    for (low, high), what in zip(rows, ("training", "validation", "the test"), strict=True):
+        starts = _starts(low, high, asked, gaps, targets)
+        if not len(starts):
+            raise DataError(f"{what} has no window of {asked.context} rows seen and "
+                            f"{asked.horizon} forecast: it has {high - low:,} rows. Ask for less, "
+                            "as --task 'forecast(horizon=1,context=8)'.")  # fmt: skip
+        found.append(Windows(inputs, targets, last, starts, high - low, **asdict(asked)))
+    return found
+
+
+def _starts(
+    low: int, high: int, asked: Asked, gaps: NDArray[np.intp], targets: NDArray[np.float32]
+) -> NDArray[np.intp]:
+    """First rows forecast, of windows whose targets are from `low` to `high`, some of them known.
+
+    What a window sees and forecasts does not cross a gap.
+    """
+    context, horizon = asked.context, asked.horizon
+    starts = np.arange(max(low, context, asked.base), high - horizon + 1)
+    first = np.searchsorted(gaps, starts - context, "right")
+    last = np.searchsorted(gaps, starts + horizon - 1, "right")
+    known = np.concatenate([[0], np.cumsum(np.isfinite(targets).any(1))])
+    count = known[starts + horizon] - known[starts] if len(starts) else starts
+    chosen: NDArray[np.intp] = starts[(first == last) & (count > 0)]
+    return chosen
