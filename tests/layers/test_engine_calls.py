@@ -10,9 +10,10 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.utils.data import DataLoader, Dataset
 
-from cellwright import LayerError, Recurrent
+from cellwright import Cell, LayerError, Recurrent, parse
 from cellwright.backends import registry
 from cellwright.backends.cpu import plan as plans
 from cellwright.backends.cpu.team import Team, team
@@ -23,10 +24,12 @@ from conformance import arguments, errors, in_team
 CELLS = ["lstm", "gru"]
 
 
-def layer(name: str = "lstm", *sizes: int, backend: str = "cpu", **options: object) -> Recurrent:
+def layer(
+    which: str | Cell = "lstm", *sizes: int, backend: str = "cpu", **options: object
+) -> Recurrent:
     torch.manual_seed(0)
     options = {"dtype": torch.float64, **options}
-    return Recurrent(name, *(sizes or (3, 4)), backend=backend, **options)
+    return Recurrent(which, *(sizes or (3, 4)), backend=backend, **options)
 
 
 def draw(*shape: int) -> Tensor:
@@ -147,13 +150,31 @@ def test_gradients_that_are_one_number_repeated() -> None:
     agree(list(found), list(expected))
 
 
+TRANSPOSED = parse("h' = tanh(W^T x + R^T h)", "transposed")
+
+
+@pytest.mark.parametrize("team_", [Team(1, 1), Team(1, 2)])
 @pytest.mark.parametrize(("T", "B"), [(1, 1), (1, 3), (2, 2), (4, 1)])
-@pytest.mark.parametrize("name", [*CELLS, "gru_reset_before", "fgr", "layer_norm_lstm"])
-def test_so_few_rows_that_matrices_are_not_packed(name: str, T: int, B: int) -> None:
-    for sizes in ((5, 1), (3, 8), (37, 23), (130, 70)):
-        m, reference = layer(name, *sizes), layer(name, *sizes, backend="reference")
-        x = draw(T, B, sizes[0])
-        agree(trained(m, x), trained(reference, x))
+@pytest.mark.parametrize("which", ["lstm", "gru_reset_before", "fgr", "layer_norm_lstm", "rwkv4",
+                                   TRANSPOSED], ids=str)  # fmt: skip
+def test_so_few_rows_that_matrices_are_not_packed(
+    which: str | Cell, T: int, B: int, team_: Team
+) -> None:
+    for sizes in ((1, 1), (8, 8), (23, 23), (130, 130)):
+        m, reference = layer(which, *sizes), layer(which, *sizes, backend="reference")
+        x = draw(T, B, sizes[0]).requires_grad_()
+        with in_team(team_):
+            found = [*trained(m, x), torch.autograd.grad(m(x)[0].sum(), x)[0]]
+        agree(found, [*trained(reference, x), torch.autograd.grad(reference(x)[0].sum(), x)[0]])
+
+
+@pytest.mark.parametrize("T", [2, 5])
+def test_a_matrix_whose_rows_are_one(T: int) -> None:
+    m, reference = (layer("rnn", 40, 40, backend=b) for b in ("cpu", "reference"))
+    weights = {n: w.detach()[:1].expand(w.shape) for n, w in m.named_parameters()}
+    x = draw(T, 1, 40)
+    with torch.no_grad():
+        agree(*([functional_call(one, weights, (x,))[0]] for one in (m, reference)))
 
 
 @pytest.mark.parametrize("memory", ["fast", "small"])

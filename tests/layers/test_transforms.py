@@ -169,6 +169,7 @@ def test_gradcheck_and_gradgradcheck(name: str) -> None:
 
     given_ = (x, *states, *layer.parameters())
     assert torch.autograd.gradcheck(run, given_, check_batched_grad=True)
+    # The second derivative is torch's, of the reference: a random direction of it is enough.
     assert torch.autograd.gradgradcheck(run, given_, fast_mode=True)
 
 

@@ -121,7 +121,8 @@ static void make(const Part& p, int size, const Stream& to, const Factor (&facto
                 Term terms[COUNT];
                 for (int j = t; j < t + at_once; j++)
                     terms[j] = term(factors[j].a, from, factors[j].m, block, factors[j].k);
-                const long wide = Own ? width(p, size, block) : p.size[size] - block * BLOCK;
+                const long left = p.size[size] - block * BLOCK;
+                const long wide = Own ? width(p, size, block) : least(BLOCK, left);
                 kernels->multiply({place(to, block, from), to.row, wide}, least(high, p.n - from),
                                   terms + t, at_once, t > 0);
             }
@@ -399,10 +400,11 @@ static void share_out(const Given& g, Part& p, int share, int sharing) {
     }
 }
 
-// Whether matrices are packed: not for so few rows that reading them is all there is to do.
+// Whether matrices are packed: not for so few rows that reading them is all there is to do, where
+// each has rows of its own, side by side.
 static bool packs(const Given& g) {
     bool by_rows = true;
-    for (int i = 0; i < PANELS; i++) by_rows &= g.by_column[i] == 1;
+    for (int i = 0; i < PANELS; i++) by_rows &= g.by_column[i] == 1 && g.by_row[i] != 0;
     return !by_rows || g.steps * g.batch > 4;
 }
 
