@@ -429,7 +429,7 @@ def test_memory_is_what_a_run_takes() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
 def test_memory_that_the_engine_keeps_for_its_next_call_counts() -> None:
-    run = step(Recurrent("lstm", 512, 512), torch.randn(1, 1, 512), training=False)
+    run = step(Recurrent("lstm", 512, 512), torch.randn(8, 1, 512), training=False)
     matrices = 4 * 512 * (512 + 512) * 4 / 2**20
     assert extra_memory(run) == pytest.approx(matrices, abs=3)
 
