@@ -76,6 +76,6 @@ def test_what_is_larger_than_memory_should_hold_is_not_read(tmp_path: Path) -> N
         file.write(b"all work and no play\n" * 4000)
         os.truncate(file.fileno(), 10 * 2**30)
     said = complaint(path)
-    assert said.startswith("10.0 GiB; at most 0.25 GiB are read, as every process holds it all.")
+    assert said.startswith("10.0 GiB; at most 0.125 GiB are read, as every process holds it all.")
     assert said.endswith("Cut a part out, as with head -c 200M.")
     assert files._MOST["table"] > files._MOST["text"]
