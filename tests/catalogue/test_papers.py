@@ -43,7 +43,7 @@ def test_every_cell_is_held_by_something() -> None:
     assert not _steps(families).keys() & _steps(dynamical).keys()
 
 
-OTHERS = ("rhn(L=1)", "rhn(L=3)", "rhn(L=5)")
+OTHERS = ("rhn(L=1)", "rhn(L=3)", "rhn(L=5)", "scrn(K=3)")
 """Beside cells as they are by default, with options that change their equations."""
 
 
@@ -51,7 +51,7 @@ OTHERS = ("rhn(L=1)", "rhn(L=3)", "rhn(L=5)")
 def test_equations_are_those_of_the_paper(name: str) -> None:
     this = cell(name)
     p = this.program
-    sizes = {"I": 4 if p.inputs[0].shape == ("I",) else H, "H": H}
+    sizes = this.sizes(4 if p.inputs[0].shape == ("I",) else H, H)
     given = arguments(p, sizes, T, B, torch.float64)
     with torch.no_grad():
         found = reference.run(p, given.inputs, given.states, given.parameters)

@@ -20,7 +20,7 @@ from cellwright.schedule.stages import schedule
 from conformance import arguments, plan_of
 from strategies import programs
 
-SIZES = {"I": 5, "H": 3}
+SIZES = {"I": 5, "H": 3, "K": 2}
 
 OTHERS = {
     "a scan": "z = σ(W_z x)\nh' = (1 - z) * h + z * (W x + b)",
@@ -67,7 +67,7 @@ NAMES = tuple(known())
 
 @pytest.mark.parametrize("name", cell_names())
 def test_parameters_are_those_that_a_layer_has(name: str) -> None:
-    found = facts(cell(name).program, {"I": 4, "H": 4})
+    found = facts(cell(name).program, cell(name).sizes(4, 4))
     assert found.parameters == sum(w.numel() for w in Recurrent(name, 4, 4).parameters())
 
 
@@ -99,7 +99,7 @@ def test_a_matrix_on_a_learned_vector_is_no_work_of_a_step() -> None:
 )
 def test_what_is_kept_is_what_the_engine_keeps(name: str) -> None:
     """Of as many units and inputs as fill its blocks."""
-    p, sizes, B = cell(name).program, {"I": 64, "H": 64}, 2
+    p, sizes, B = cell(name).program, cell(name).sizes(64, 64), 2
     taken = []
     for T in (3, 8):
         given = arguments(p, sizes, T, B, torch.float32)

@@ -54,7 +54,7 @@ def _key(cell: Cell, seed: int, settings: Settings, fingerprint: str, keys: int)
         "data": fingerprint,
         "cell": cell.name,
         "program": print_program(cell.program),
-        "hidden_size": hidden_size_for(cell, settings.parameters, keys),
+        "sizes": cell.sizes(keys, hidden_size_for(cell, settings.parameters, keys)),
         "seed": seed,
         "epochs": settings.epochs,
         "patience": settings.patience,

@@ -10,13 +10,13 @@ __all__ = ["hidden_size_for", "learned_values", "output_size"]
 
 def output_size(cell: Cell, keys: int, hidden_size: int) -> int:
     """Features of what the cell returns at each step."""
-    return {"I": keys, "H": hidden_size}[cell.program.output.shape[0]]
+    return cell.sizes(keys, hidden_size)[cell.program.output.shape[0]]
 
 
 def learned_values(cell: Cell, keys: int, hidden_size: int) -> int:
     """Learned values of the whole model: the cell, and a readout with bias to `keys` logits."""
     readout = (output_size(cell, keys, hidden_size) + 1) * keys
-    return cell.program.count({"I": keys, "H": hidden_size}) + readout
+    return cell.program.count(cell.sizes(keys, hidden_size)) + readout
 
 
 def hidden_size_for(cell: Cell, budget: int, keys: int) -> int:
