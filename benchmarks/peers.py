@@ -291,11 +291,10 @@ PEERS: dict[str, Peer] = {
         adds="biases in both gates and both candidates",
         changes=(
             ("R_u h)", "R_u h + b_u)"),
-            ("R_z h_3)", "R_z h_1 + b_z)"),
+            ("R_z past[d])", "R_z past[d] + b_z)"),
             ("R_g h)", "R_g h + b_g)"),
             ("R_a h)", "R_a h + b_a)"),
-            ("h_2' = h_1", ""),
-            ("h_3' = h_2", ""),
+            ("count d = 3", "count d = 1"),
         ),
     ),
 }  # fmt: skip

@@ -269,7 +269,7 @@ def test_doctor_names_the_backends() -> None:
         ("diff", "lstm", "fgr"),
         ("doctor",),
         ("compare", "--help"),
-        *(("show", name) for name in ("fgr", "janet", "gru", "rhn(L=7)", "scrn")),
+        *(("show", name) for name in ("fgr", "janet", "gru", "rhn(L=7)", "scrn", "qrnn")),
         ("show", "lstm", "--derivative"),
     ],
     ids=" ".join,
