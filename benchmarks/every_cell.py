@@ -11,7 +11,6 @@ from cellwright.bench.measure import interleaved
 from cellwright.language import Cell, cell, cell_names, print_program
 from cellwright.layers.passes import passes
 from cellwright.program.ops import Value
-from cellwright.program.program import Program
 from cellwright.program.transforms import spelled_out
 from cellwright.schedule.stages import schedule
 from peers import PEERS
@@ -65,7 +64,7 @@ def _by_bytes(cells: Iterable[Cell]) -> Iterator[str]:
     for c in cells:
         entries = []
         for row in _rows(c, []):
-            moved, seconds = least_bytes(c.program, row.size), row.own.median / 1e3
+            moved, seconds = least_bytes(c, row.size), row.own.median / 1e3
             copying = moved / copy_peak()
             share, of_both = copying / seconds, copying / seconds + row.share_of_peak
             shares.setdefault(row.threads, []).append((share, of_both))
@@ -94,12 +93,12 @@ def _stages(c: Cell) -> int:
     return sum(any(v.op == "products" for v in stage.values) for stage in loop)
 
 
-def least_bytes(p: Program, size: Size) -> int:
+def least_bytes(c: Cell, size: Size) -> int:
     """What training on a batch reads and writes, however it is done: each stream once in each pass
     that it is in. A state that goes out and is kept, as it is before a step and behind it, is one
     stream."""
-    known = passes(print_program(spelled_out(p)))
-    forward, of = known.derivative.forward, {"I": size.I, "H": size.H}
+    known = passes(print_program(spelled_out(c.program)))
+    forward, of = known.derivative.forward, c.sizes(size.I, size.H)
 
     def streams(names: Iterable[str]) -> set[Value]:
         values = {forward.named[name] for name in names}
@@ -107,7 +106,11 @@ def least_bytes(p: Program, size: Size) -> int:
 
     again = [v for v in forward.inputs if v.name in known.derivative.saved_inputs]
     moved = [*forward.inputs, *streams(forward.outputs)]
-    moved += [*streams(p.outputs), *again, *streams(known.saved)]  # backward, gradients first
+    moved += [
+        *streams(c.program.outputs),
+        *again,
+        *streams(known.saved),
+    ]  # backward, gradients first
     numbers = sum(of[v.shape[0]] if v.shape else 1 for v in moved)
     return 4 * size.T * size.B * numbers
 
@@ -130,7 +133,8 @@ def torchrecurrent(layers: Iterable[str] = tuple(PEERS)) -> Iterator[str]:
     for name in layers:
         peer, theirs = PEERS[name], f"torchrecurrent.{name}"
         size = Size(100, 16, 64, 64)
-        [row] = bench([cell(peer.cell)], [size], (1,), [theirs], 1.0, modes=[True])
+        ours = cell(peer.cell).with_options(**dict.fromkeys(peer.sizes, size.H))
+        [row] = bench([ours], [size], (1,), [theirs], 1.0, modes=[True])
         ratios[name] = row.speedup(theirs)
         words = "; ".join(filter(None, (peer.differs, peer.adds and f"adds {peer.adds}")))
         yield (

@@ -31,6 +31,8 @@ class Peer:
     adds: str = ""
     """What theirs learns beyond the paper. Without effect, with a bias at 0 and a matrix at the
     identity, theirs is as ours."""
+    sizes: tuple[str, ...] = ()
+    """Of ours, what is the hidden size in theirs."""
     changes: tuple[tuple[str, str], ...] = ()
     """What to replace in the text of ours to make it theirs, in both respects."""
 
@@ -217,6 +219,7 @@ PEERS: dict[str, Peer] = {
         _ih("W_s W_h", "b_s b_h", weight_hh="R U", bias_hh="0 b_y", weight_ch="P V", alpha="alpha"),
         states="h s",
         constants={"alpha": "alpha"},
+        sizes=("K",),
         differs="y goes through tanh, and is fed back in place of the hidden state",
         adds="alpha, which it trains, and three biases",
         changes=(
@@ -288,11 +291,10 @@ PEERS: dict[str, Peer] = {
         adds="biases in both gates and both candidates",
         changes=(
             ("R_u h)", "R_u h + b_u)"),
-            ("R_z h_3)", "R_z h_1 + b_z)"),
+            ("R_z past[d])", "R_z past[d] + b_z)"),
             ("R_g h)", "R_g h + b_g)"),
             ("R_a h)", "R_a h + b_a)"),
-            ("h_2' = h_1", ""),
-            ("h_3' = h_2", ""),
+            ("count d = 3", "count d = 1"),
         ),
     ),
 }  # fmt: skip

@@ -37,7 +37,7 @@ FUZZED = 20_000 if os.environ.get("CI") else 500
 # --- programs -----------------------------------------------------------------------------------
 
 SCALAR: Shape = ()
-SHAPES: tuple[Shape, ...] = (SCALAR, ("H",), ("I",))
+SHAPES: tuple[Shape, ...] = (SCALAR, ("H",), ("I",), ("K",))
 # Words of the language that are names too where no declaration starts, and names of all forms.
 NAMES = ("i", "f", "output", "init", "λ_2", "like", "state", "aB_9", "vector", "input", "matrix",
          "scalar", "const", "z", "note", "sigma", "nU", "τ", "title", "o")  # fmt: skip
@@ -49,7 +49,7 @@ FORMS = len(KINDS)
 
 
 def programs(smooth: bool = False, sums: bool = True) -> SearchStrategy[Program]:
-    """Legal programs of a few equations, with every operation of the table.
+    """Legal programs of a few equations, of sizes H, I and K, with every operation of the table.
 
     `smooth` ones are differentiable where values come from `conftest.arguments`: every operation
     is kept within its domain, and values and slopes within some tens, so that float64 leaves ten
@@ -65,7 +65,7 @@ def _programs(draw: DrawFn, smooth: bool, sums: bool) -> Program:
     inputs = [x]
     if (shape := draw(st.sampled_from((None, None, SCALAR, ("H",))))) is not None:
         inputs.append(make.leaf(input_("u", shape)))
-    sizes = ["H", *draw(st.lists(st.sampled_from("HHI"), max_size=2))]
+    sizes = ["H", *draw(st.lists(st.sampled_from("HHIK"), max_size=2))]
     names = draw(st.sampled_from(STATES))
     states = [make.leaf(state(n, s)) for n, s in zip(names, sizes, strict=False)]
     free = iter(NAMES[draw(st.integers(0, 7)) :])
@@ -154,7 +154,7 @@ class _Maker:
         if kind == "apply":
             argument = self.any(self.pick(SHAPES[1:]))
             size = argument.shape[0]
-            v = self.matrix("H" if size == "I" else self.pick("HI"), size) @ argument
+            v = self.matrix("H" if size == "I" else self.pick("HHIK"), size) @ argument
         elif kind == "spread":
             v = spread(self.any(SCALAR), self.pick("HI"))
         elif TABLE[kind].arity > 1:
@@ -311,6 +311,10 @@ _EXTRA = (
     "for k = 1..2\n  past[k]' = norm(past[k-1] * k)\n  init b[k] = k",
     "z = sum(W[j] x for j = 0..3) + past[1]'",
     "scalar a[l] for l = 1…L",
+    "size K = 3",
+    "state q[l] : K for l = 0..2",
+    "vector p : K",
+    "matrix W : (K, I)",
 )
 _CELLS = tuple(
     tuple(

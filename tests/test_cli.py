@@ -273,7 +273,7 @@ def test_doctor_names_the_backends() -> None:
         ("doctor",),
         ("compare", "--help"),
         ("data", "check", "temporal_order(train=9)"),
-        *(("show", name) for name in ("fgr", "janet", "gru")),
+        *(("show", name) for name in ("fgr", "janet", "gru", "rhn(L=7)", "scrn", "qrnn")),
         ("show", "lstm", "--derivative"),
     ],
     ids=" ".join,

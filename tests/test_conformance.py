@@ -14,12 +14,13 @@ from cellwright.backends import reference
 from cellwright.backends.cpu import build
 from cellwright.backends.cpu.team import Team
 from cellwright.backends.registry import BACKENDS
-from cellwright.language import cell, cell_names
+from cellwright.language import Cell, cell, cell_names
 from cellwright.program.program import Program
 from conformance import Arguments, arguments, errors, excess, in_team, relative_error
 from strategies import programs
 
 BY_NAME = {b.name: b for b in BACKENDS}
+CELLS = (*cell_names(), "rhn(L=3)", "scrn(K=3)")
 COMPILED = [b.name for b in BACKENDS if b.run is not reference.run]
 SMALL = [(1, 1, 1, 1), (5, 3, 2, 4), (4, 2, 7, 5)]  # T, B, I, H
 ODD = [(1, 67, 3, 1), (2, 1, 1, 67), (3, 13, 67, 33), (4, 7, 17, 31), (2, 31, 8, 16)]
@@ -40,10 +41,11 @@ def variations(T: int, B: int) -> list[dict[str, object]]:
 
 
 def arguments_of(
-    p: Program, size: tuple[int, int, int, int], dtype: torch.dtype, seed: int = 0
+    c: Cell, size: tuple[int, int, int, int], dtype: torch.dtype, seed: int = 0
 ) -> Arguments:
     T, B, n_in, hidden = size
-    sizes = {"I": n_in if p.inputs[0].shape == ("I",) else hidden, "H": hidden}
+    p = c.program
+    sizes = c.sizes(n_in if p.inputs[0].shape == ("I",) else hidden, hidden)
     return arguments(p, sizes, T, B, dtype, seed)
 
 
@@ -58,36 +60,36 @@ def nan_in_new_memory() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("backend", BY_NAME)
-@pytest.mark.parametrize("name", cell_names())
+@pytest.mark.parametrize("name", CELLS)
 def test_every_cell_in_float64(name: str, backend: str) -> None:
-    p = cell(name).program
+    c = cell(name)
     for size in SMALL:
-        given_ = arguments_of(p, size, torch.float64)
+        given_ = arguments_of(c, size, torch.float64)
         for options in variations(*size[:2]):
-            check(errors(p, given_, backend, **options), 1e-10, size, options)
+            check(errors(c.program, given_, backend, **options), 1e-10, size, options)
 
 
 @pytest.mark.parametrize("backend", COMPILED)
-@pytest.mark.parametrize("name", cell_names())
+@pytest.mark.parametrize("name", CELLS)
 def test_every_cell_at_odd_sizes(name: str, backend: str) -> None:
-    p = cell(name).program
+    c = cell(name)
     for i, size in enumerate((*ODD, LONG)):
-        given_ = arguments_of(p, size, torch.float64)
+        given_ = arguments_of(c, size, torch.float64)
         for options in variations(*size[:2])[i % 4 :: 4]:
             for memory in ("fast", "small") if size is LONG else ("fast",):
                 with in_team(TEAMS[i % len(TEAMS)]):
-                    found = errors(p, given_, backend, memory=memory, **options)
+                    found = errors(c.program, given_, backend, memory=memory, **options)
                 check(found, 1e-10, size, options)
 
 
 @pytest.mark.parametrize("backend", COMPILED)
-@pytest.mark.parametrize("name", cell_names())
+@pytest.mark.parametrize("name", CELLS)
 def test_every_cell_in_float32_is_as_near_as_torch(name: str, backend: str) -> None:
-    p = cell(name).program
+    c = cell(name)
     for i, size in enumerate(ODD):
-        draws = [arguments_of(p, size, torch.float32, seed) for seed in range(16)]
+        draws = [arguments_of(c, size, torch.float32, seed) for seed in range(16)]
         for options in variations(*size[:2])[i::8]:
-            check(excess(p, draws, backend, **options), 4.0, size, options)
+            check(excess(c.program, draws, backend, **options), 4.0, size, options)
 
 
 @pytest.mark.parametrize("part", range(4))  # each may run in a process of its own
@@ -99,7 +101,7 @@ def test_random_programs_in_float64(quickly_built: None, backend: str, part: int
     def run(p: Program) -> None:
         for size, first in (((3, 2, 5, 4), 0), ((19, 3, 17, 19), 1)):
             T, B, n_in, hidden = size
-            given_ = arguments(p, {"I": n_in, "H": hidden}, T, B, torch.float64)
+            given_ = arguments(p, {"I": n_in, "H": hidden, "K": n_in + 2}, T, B, torch.float64)
             for team, options in zip(TEAMS, variations(T, B)[first::3], strict=False):
                 with in_team(team):
                     found = errors(p, given_, backend, memory=("fast", "small")[first], **options)
@@ -112,7 +114,7 @@ def test_random_programs_in_float64(quickly_built: None, backend: str, part: int
 @settings(max_examples=100 if os.environ.get("CI") else 10)
 @given(p=programs(smooth=True))
 def test_random_programs_with_sums(quickly_built: None, p: Program, backend: str) -> None:
-    given_ = arguments(p, {"I": 5, "H": 19}, 4, 3, torch.float64)
+    given_ = arguments(p, {"I": 5, "H": 19, "K": 17}, 4, 3, torch.float64)
     tensors = [[x.detach() for x in xs] for xs in (given_.inputs, given_.states, given_.parameters)]
     for options in variations(4, 3)[::3]:
         found, expected = (b.run(p, *tensors, **options) for b in (BY_NAME[backend], reference))

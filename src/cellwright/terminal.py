@@ -101,7 +101,9 @@ def cells(found: Sequence[tuple[Cell, Facts]], sizes: Sizes, order: Order) -> Re
 
 
 def cell(c: Cell, sizes: Sizes) -> RenderableType:
-    """Title, equations with captions, parameters with shapes and counts, options, paper, note."""
+    """Title, equations with captions, parameters with shapes and counts, options, paper, note;
+    `sizes` are `I` and `H`."""
+    sizes = c.sizes(sizes["I"], sizes["H"])
     parts: list[RenderableType] = [_title(c)]
     width = max(len(text) for text, _ in c.lines)
     for text, caption in c.lines:

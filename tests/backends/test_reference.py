@@ -16,7 +16,7 @@ from cellwright.program.program import Program
 from conformance import arguments, relative_error
 from strategies import programs
 
-SIZES = {"I": 3, "H": 2}
+SIZES = {"I": 3, "H": 2, "K": 4}
 
 
 def literally(p: Program, step: dict[Value, Tensor], v: Value) -> Tensor:
@@ -135,7 +135,7 @@ def test_norm_is_the_layer_norm_of_torch() -> None:
         "input x : I\nstate h : H\nvector bias : I\n"
         "y = norm(x) + bias\nh' = W y\ninit bias = 0\noutput y"
     )
-    sizes = {"I": 7, "H": 3}
+    sizes = {"I": 7, "H": 3, "K": 2}
     given_ = arguments(p, sizes, 4, 2, torch.float64)
     own = dict(zip((q.name for q in p.parameters), given_.parameters, strict=True))
     result = reference.run(p, given_.inputs, given_.states, given_.parameters)

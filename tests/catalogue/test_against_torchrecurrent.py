@@ -27,13 +27,19 @@ DIFFERING = [name for name, peer in PEERS.items() if peer.differs]
 CHANGED = [name for name, peer in PEERS.items() if peer.changes]
 
 
+def _cell(peer: Peer) -> Cell:
+    """Ours, with sizes as theirs has them."""
+    return cell(peer.cell).with_options(**dict.fromkeys(peer.sizes, H))
+
+
 def _changed(peer: Peer) -> Cell:
     """Ours, as theirs has it."""
     text = cell(peer.cell).text
     for old, new in peer.changes:
         assert text.count(old) == 1, old
         text = text.replace(old, new)
-    return parse(text, f"{peer.cell}_changed")
+    changed = parse(text, f"{peer.cell}_changed")
+    return changed.with_options(**dict.fromkeys(peer.sizes, H))
 
 
 def _width(peer: Peer) -> int:
@@ -44,7 +50,7 @@ def _known(which: Cell, width: int) -> dict[str, Tensor]:
     """Random parameters of a cell, and its constants, by their names in the equations."""
     torch.manual_seed(0)
     p = which.program
-    sizes = {"I": width, "H": H}
+    sizes = which.sizes(width, H)
     drawn = {
         q.name: 0.7 * torch.randn([sizes[n] for n in q.shape], dtype=torch.float64)
         for q in p.parameters
@@ -87,7 +93,7 @@ def _theirs(
 def _error(peer: Peer, ours: Recurrent, theirs: nn.Module) -> float:
     """Of outputs and final states, from random initial ones; those that theirs does not have are
     zero at first."""
-    sizes = {"I": ours.input_size, "H": H}
+    sizes = ours.cell.sizes(ours.input_size, H)
     x = torch.randn(T, B, ours.input_size, dtype=torch.float64)
     own = {v.name: torch.zeros(1, B, sizes[v.shape[0]]).double() for v in ours.program.states}
     shared = peer.states.split()
@@ -124,16 +130,16 @@ def test_each_of_our_parameters_is_one_of_theirs(name: str) -> None:
 )
 def test_theirs_is_ours_where_what_it_adds_has_no_effect(name: str) -> None:
     peer = PEERS[name]
-    known = _known(cell(peer.cell), _width(peer))
-    ours = _ours(cell(peer.cell), _width(peer), known)
+    known = _known(_cell(peer), _width(peer))
+    ours = _ours(_cell(peer), _width(peer), known)
     assert _error(peer, ours, _theirs(name, _width(peer), known, peer.asked)) <= SAME
 
 
 @pytest.mark.parametrize("name", DIFFERING)
 def test_theirs_differs_where_that_is_said(name: str) -> None:
     peer = PEERS[name]
-    known = _known(cell(peer.cell), _width(peer))
-    ours = _ours(cell(peer.cell), _width(peer), known)
+    known = _known(_cell(peer), _width(peer))
+    ours = _ours(_cell(peer), _width(peer), known)
     assert _error(peer, ours, _theirs(name, _width(peer), known, {})) > OTHER, peer.differs
 
 
@@ -145,8 +151,8 @@ def test_what_is_said_to_differ_is_all_that_does(name: str) -> None:
     known = _known(changed, width)
     theirs = _theirs(name, width, known, {})
     assert _error(peer, _ours(changed, width, known), theirs) <= SAME
-    constants = _known(cell(peer.cell), width)
-    ours = _ours(cell(peer.cell), width, {**constants, **known})
+    constants = _known(_cell(peer), width)
+    ours = _ours(_cell(peer), width, {**constants, **known})
     assert _error(peer, ours, theirs) > OTHER, peer.adds
 
 

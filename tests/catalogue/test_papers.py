@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from cellwright import Recurrent
 from cellwright.backends import reference
 from cellwright.language import cell, cell_names
 from conformance import arguments
@@ -43,7 +44,10 @@ def test_every_cell_is_held_by_something() -> None:
     assert not _steps(families).keys() & _steps(dynamical).keys()
 
 
-OTHERS = ("rhn(L=1)", "rhn(L=3)", "rhn(L=5)")
+OTHERS = (
+    "rhn(L=1)", "rhn(L=3)", "rhn(L=5)", "tau_gru(d=1)", "tau_gru(d=5)", "qrnn(k=1)", "qrnn(k=4)",
+    "scrn(K=3)", "dt_rnn(L=1)", "dt_rnn(L=4)", "hornn(N=1)", "hornn(N=4)",
+)  # fmt: skip
 """Beside cells as they are by default, with options that change their equations."""
 
 
@@ -51,7 +55,7 @@ OTHERS = ("rhn(L=1)", "rhn(L=3)", "rhn(L=5)")
 def test_equations_are_those_of_the_paper(name: str) -> None:
     this = cell(name)
     p = this.program
-    sizes = {"I": 4 if p.inputs[0].shape == ("I",) else H, "H": H}
+    sizes = this.sizes(4 if p.inputs[0].shape == ("I",) else H, H)
     given = arguments(p, sizes, T, B, torch.float64)
     with torch.no_grad():
         found = reference.run(p, given.inputs, given.states, given.parameters)
@@ -67,3 +71,12 @@ def test_equations_are_those_of_the_paper(name: str) -> None:
         )
     for v, last in zip(p.states, found.states, strict=True):
         np.testing.assert_allclose(last.detach().numpy(), state[v.name], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["dt_rnn(L=1)", "hornn(N=1)"])
+def test_what_is_left_of_a_deep_transition_is_the_simple_network_of_torch(name: str) -> None:
+    theirs = torch.nn.RNN(4, H, bias=False)
+    ours = Recurrent(name, 4, H)
+    ours.load_state_dict(theirs.state_dict())
+    x = torch.randn(T, B, 4)
+    torch.testing.assert_close(ours(x), theirs(x))

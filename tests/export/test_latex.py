@@ -133,7 +133,7 @@ def test_names_that_would_look_alike_are_written_out() -> None:
 
 # --- what it means ------------------------------------------------------------------------------
 
-SIZES = {"H": 3, "I": 2}
+SIZES = {"H": 3, "I": 2, "K": 4}
 
 
 class Matrix:

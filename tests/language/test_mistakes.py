@@ -85,7 +85,7 @@ MISTAKES = {
     "mixed sizes in arguments": Mistake("vector b : Q\nh' = W x + max(h, b)", 2, "max(h, b)", "its arguments would need H and Q to be equal", "with a matrix"),
     "mixed sizes under a matrix": Mistake("matrix R : (H, Q)\nh' = W x + R h", 2, "h", "what R is applied to would need H and Q", "with a matrix"),
     "mixed sizes of a state": Mistake("state h : Q\nvector b : P\nh' = b + W x", 3, "b + W x", "the new value of h would need P and Q", "with a matrix"),
-    "a size of neither": Mistake("vector b : Q\nh' = W x + R b", 2, "h' = W x + R b", "unknown size Q", "I, the input size, and H, the hidden size"),
+    "a size of neither": Mistake("vector b : Q\nh' = W x + R b", 2, "h' = W x + R b", "unknown size Q", "I, the input size, and H, the hidden size. Declare another one: size Q = 20."),
     "a scalar as output": Mistake("h' = W x\ny = sum(h)\noutput y", 3, "output y", "y is a single number", "sets a vector"),
     "declared sizes that the equations make one": Mistake("matrix W : (I, H)\nh' = W x", 2, "x", "what W is applied to would need H and I to be equal", "with a matrix"),
     "a declared input that is added to a state": Mistake("input x : I\nh' = W x + x", 2, "W x + x", "the new value of h would need H and I", "with a matrix"),
@@ -218,7 +218,7 @@ MISTAKES = {
     "count declared and unused": Mistake("count L = 2\nh' = W x", 1, "L", "L is declared but never used", "Use it in an index or a range"),
     "count declared twice": Mistake("count L = 2\ncount L = 3\nh' = W[L] x", 2, "L", "L is set a second time", "Remove one of the lines"),
     "a count in a block": Mistake("for l = 1..2\n  count L = 2\nh' = W[L] x", 2, "L", "a count is declared once", "above what is repeated"),
-    "a count named after a size": Mistake("count H = 2\nh' = W[H] x", 1, "H", "H is a size", "another name"),
+    "a count named after a size": Mistake("count H = 2\nh' = W[H] x", 1, "H", "H is the hidden size", "another name"),
     "a count named after the input": Mistake("count x = 2\nh' = W[x] x", 1, "x", "x is the input", "another name"),
     "a count named after a function": Mistake("count sin = 2\nh' = W[sin] x", 1, "sin", "sin is the name of a function", "another name"),
     "a count that is an argument of the layer": Mistake("count heads = 2\nh' = W[heads] x", 1, "heads", "heads is an argument of every layer", "another name"),
@@ -240,6 +240,18 @@ MISTAKES = {
     "a range without a variable": Mistake("h' = W x for 1..3", 1, "for", "for is not expected after x", "Write for l = 2..L"),
     "a range that ends early": Mistake("h' = W x for l = 1..", 1, " ", "the line ends too early", "Write for l = 2..L"),
     "a function over a range": Mistake("h' = W x + max(a[k] for k = 1..2)", 1, "max(a[k] for k = 1..2)", "only a sum of one value takes a for", "Write sum(v[k] for k = …)"),
+    # sizes
+    "size declared and unused": Mistake("size K = 2\nh' = W x", 1, "K", "K is declared but never used", "Use it in a shape, as b : K"),
+    "size declared twice": Mistake("size K = 2\nsize K = 2\nvector b : K\nh' = W x + R b", 2, "K", "K is set a second time", "Remove one of the lines"),
+    "a size and a count": Mistake("count K = 2\nsize K = 2\nvector b : K\nh' = W[K] x + R b", 2, "K", "K is set a second time", "Remove one of the lines"),
+    "a size of every cell": Mistake("size I = 2\nvector b : I\nh' = W (x + b)", 1, "I", "I is the size of the input", "Give the size another name"),
+    "a size of nothing": Mistake("size K = 0\nvector b : K\nh' = W x + R b", 1, "size K = 0", "the size K is of nothing", "at least 1"),
+    "a size in a block": Mistake("for l = 1..2\n  size K = 2\nvector b : K\nh' = W x + R b", 2, "K", "a size is declared once", "above what is repeated"),
+    "a size with a small letter": Mistake("size k = 2\nh' = W x", 1, "k", "k is not expected after size", "with a capital letter"),
+    "size without a number": Mistake("size K\nh' = W x", 1, " ", "the line ends too early", "Write size K = 20"),
+    "a size as an index": Mistake("size K = 2\nvector b : K\nh' = W[K] x + R b", 3, "K", "K is no count", "count K = 2"),
+    "a count as a size": Mistake("count K = 2\nvector b : K\nh' = W[K] x + R b", 3, "h' = W[K] x + R b", "unknown size K", "size K = 20"),
+    "mixed declared sizes": Mistake("size K = 2\nvector b : K\nh' = W x + b", 3, "W x + b", "the new value of h would need H and K to be equal", "with a matrix"),
     # what a cell has to have
     "no state": Mistake("y = W x\noutput y", 2, "output y", "no equation sets a state", "h' = …"),
     "no input": Mistake("h' = R h", 1, "h' = R h", "the cell never reads its input x", "W x"),
@@ -404,8 +416,8 @@ def test_equations_where_a_name_belongs() -> None:
     [
         ("rhn(M=3)", "rhn(M=3): no argument is called 'M', and the cell has the count L. "
                      "cellwright show rhn says what it has."),
-        ("np(L=1)", "np(L=1): no argument is called 'L', and the cell has no counts and no "
-                    "constants. cellwright show np says what it has."),
+        ("np(L=1)", "np(L=1): no argument is called 'L', and the cell has none to be set. "
+                    "cellwright show np says what it has."),
         ("rhn(L=1.5)", "rhn(L=1.5): the count L must be a whole number of at least 0, got 1.5. "
                        "cellwright show rhn says what it has."),
         ("rhn(3)", "rhn(3): '3' gives no option. Write rhn(NAME=NUMBER), with commas between "

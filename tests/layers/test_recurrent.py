@@ -112,8 +112,8 @@ def test_bias_false_is_every_added_vector_zero() -> None:
 
 @pytest.mark.parametrize("name", cell_names())
 def test_the_count_of_the_program_is_the_count_of_the_layer(name: str) -> None:
-    m = Recurrent(name, 4, 4)
-    assert sum(w.numel() for w in m.parameters()) == cell(name).program.count({"I": 4, "H": 4})
+    m, c = Recurrent(name, 4, 4), cell(name)
+    assert sum(w.numel() for w in m.parameters()) == c.program.count(c.sizes(4, 4))
 
 
 def test_constants_can_be_overridden() -> None:
@@ -144,6 +144,34 @@ def test_counts_are_options_of_a_layer() -> None:
         layer(which="rhn", K=2)
     with pytest.raises(CellError, match=r"2\.\.0 ends before it begins \(L = 0\)"):
         layer(which="rhn", L=0)
+
+
+def test_sizes_are_options_of_a_layer() -> None:
+    m = layer(which="scrn", K=2, num_layers=2, bidirectional=True)
+    assert repr(m) == "Recurrent('scrn', 3, 4, num_layers=2, bidirectional=True, K=2)"
+    assert {name: w.shape for name, w in m.views(1).items()} == {
+        "W_s": (2, 8), "W_h": (4, 8), "R": (4, 4), "P": (4, 2), "U": (4, 4), "V": (4, 2),
+    }  # fmt: skip
+    state = draw(4, 5, 4), draw(4, 5, 2)
+    output, (h, s) = m(draw(6, 5, 3), state)
+    assert (output.shape, h.shape, s.shape) == ((6, 5, 8), (4, 5, 4), (4, 5, 2))
+    assert m.trace(draw(6, 5, 3), state)["s"].shape == (6, 5, 2)
+    with pytest.raises(
+        LayerError, match=r"the initial s must have shape \(4, 5, 2\), got \(4, 5, 4\)"
+    ):
+        m(draw(6, 5, 3), (state[0], state[0]))
+    with pytest.raises(LayerError, match="heads must divide the size K, got 2 and 3"):
+        layer(which="scrn", K=3, heads=2)
+    with pytest.raises(LayerError, match="the size K must be a whole number of at least 1, got 0"):
+        layer(which="scrn", K=0)
+
+
+def test_a_size_may_be_that_of_the_output() -> None:
+    text = "size K = 2\nstate q : K\nh' = tanh(W x + R h)\nq' = tanh(V h' + Q q)\noutput q'"
+    m = layer(which=parse(text), num_layers=2, bidirectional=True, proj_size=1)
+    assert m.weight_ih_l1.shape == (4, 2)
+    output, (q, h) = m(draw(6, 5, 3))
+    assert (output.shape, h.shape, q.shape) == ((6, 5, 2), (4, 5, 4), (4, 5, 1))
 
 
 # --- running ------------------------------------------------------------------------------------

@@ -207,7 +207,7 @@ def test_opcheck(save: bool, memory: str) -> None:
 @given(programs(sums=False))
 def test_opcheck_of_random_programs(p: Program) -> None:
     """Above all: results are laid out as the operator's fake says, and none is a view."""
-    given_ = arguments(p, {"I": 3, "H": 2}, 4, 2, torch.float32)
+    given_ = arguments(p, {"I": 3, "H": 2, "K": 4}, 4, 2, torch.float32)
     plan = plan_of(p, "auto")
     arguments_ = (
         *plan,

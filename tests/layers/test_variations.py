@@ -25,7 +25,7 @@ from conformance import relative_error
 T, B, H = 5, 3, 4
 # Of all kinds: gates, peepholes, several states, matrices on new values, functions around sums.
 CELLS = ("lstm", "gru", "rnn", "peephole_lstm", "gru_reset_before", "lem", "slstm", "rhn(L=3)",
-         "star", "scrn", "cornn")  # fmt: skip
+         "star", "scrn(K=6)", "cornn")  # fmt: skip
 EACH: dict[str, dict[str, object]] = {
     "layer_norm": {"layer_norm": True},
     "zoneout": {"zoneout": 0.3},

@@ -86,6 +86,14 @@ def damped_ema(x: Array, s: States, p: States) -> Step:
     return h, {"h": h}
 
 
+def dt_rnn(x: Array, s: States, p: States) -> Step:
+    """Pascanu et al. (2014), section 3.3.1: phi_L(W_L ... phi_1(W_1 h + U x)), every phi tanh."""
+    h = np.tanh(linear(p["R_1"], s["h"]) + linear(p["W"], x))
+    for layer in range(2, int(p["L"]) + 1):
+        h = np.tanh(linear(p[f"R_{layer}"], h))
+    return h, {"h": h}
+
+
 def fast_rnn(x: Array, s: States, p: States) -> Step:
     """Kusupati et al. (2018), section 3.1, alpha and beta through a sigmoid."""
     value = np.tanh(linear(p["W"], x) + linear(p["R"], s["h"]) + p["b"])
@@ -118,6 +126,15 @@ def hgrn(x: Array, s: States, p: States) -> Step:
     g = silu(linear(p["W_g"], x) + p["b_g"])
     y = linear(p["V"], norm(g * h, p["gain_y_1"])) + p["b_y"]
     return y, {"h": h}
+
+
+def hornn(x: Array, s: States, p: States) -> Step:
+    """Soltani and Jiang (2016): f(W_in x_t + sum over n of W_hn h_{t-n}), n to N, f = tanh."""
+    order = int(p["N"])
+    last = [s["h"], *(s[f"past_{n}"] for n in range(2, order + 1))]
+    matrices = np.concatenate([p["W"], *(p[f"R_{n}"] for n in range(1, order + 1))], axis=1)
+    h = np.tanh(linear(matrices, np.concatenate([x, *last], axis=1)))
+    return h, {"h": h, **{f"past_{n}": v for n, v in enumerate(last[:-1], start=2)}}
 
 
 def ind_rnn(x: Array, s: States, p: States) -> Step:
@@ -181,13 +198,18 @@ def min_lstm(x: Array, s: States, p: States) -> Step:
 
 
 def qrnn(x: Array, s: States, p: States) -> Step:
-    """Bradbury et al. (2017), eqs. 2 and 4: width 2, fo-pooling, no bias."""
-    old = s["x_old"]
-    z = np.tanh(linear(p["W_z"], x) + linear(p["R_z"], old))
-    f = sigmoid(linear(p["W_f"], x) + linear(p["R_f"], old))
-    o = sigmoid(linear(p["W_o"], x) + linear(p["R_o"], old))
+    """Bradbury et al. (2017), eqs. 1, 2 and 4: a masked convolution of width k, fo-pooling, no
+    bias."""
+    k = int(p["k"])
+    window = [x, *(s[f"past_{j}"] for j in range(1, k))]
+
+    def convolved(gate: str) -> Array:
+        filters = np.concatenate([p[f"W_{gate}_{j}"] for j in range(k)], axis=1)
+        return linear(filters, np.concatenate(window, axis=1))
+
+    z, f, o = np.tanh(convolved("z")), sigmoid(convolved("f")), sigmoid(convolved("o"))
     c = f * s["c"] + (1 - f) * z
-    return o * c, {"c": c, "x_old": x}
+    return o * c, {"c": c, **{f"past_{j}": v for j, v in enumerate(window[:-1], start=1)}}
 
 
 def rg_lru(x: Array, s: States, p: States) -> Step:
@@ -274,14 +296,15 @@ def t_lstm(x: Array, s: States, p: States) -> Step:
 
 
 def tau_gru(x: Array, s: States, p: States) -> Step:
-    """Erichson et al. (2022), section 3: only z sees the delayed state h_{n-3}."""
-    h = s["h"]
+    """Erichson et al. (2022), section 3: only z sees the delayed state, d steps before h."""
+    h, d = s["h"], int(p["d"])
     u = np.tanh(linear(p["W_u"], x) + linear(p["R_u"], h))
-    z = np.tanh(linear(p["W_z"], x) + linear(p["R_z"], s["h_3"]))
+    z = np.tanh(linear(p["W_z"], x) + linear(p["R_z"], s[f"past_{d}"]))
     g = sigmoid(linear(p["W_g"], x) + linear(p["R_g"], h))
     a = sigmoid(linear(p["W_a"], x) + linear(p["R_a"], h))
     new = (1 - g) * h + g * (u + a * z)
-    return new, {"h": new, "h_1": h, "h_2": s["h_1"], "h_3": s["h_2"]}
+    older = [h, *(s[f"past_{k}"] for k in range(1, d))]
+    return new, {"h": new, **{f"past_{k}": v for k, v in enumerate(older, start=1)}}
 
 
 def unicornn(x: Array, s: States, p: States) -> Step:

@@ -15,6 +15,7 @@ from conformance import arguments, relative_error
 from strategies import programs
 
 BOUND = 1e-10
+SIZES = {"I": 3, "H": 4, "K": 2}
 
 
 def backward(
@@ -63,29 +64,25 @@ def worst_error(p: Program, sizes: dict[str, int], T: int = 4, B: int = 3) -> fl
     return worst
 
 
-def _sizes(p: Program) -> dict[str, int]:
-    return {"I": 3, "H": 4}
-
-
 @pytest.mark.parametrize("name", cell_names())
 def test_of_every_cell(name: str) -> None:
     p = cell(name).program
-    assert worst_error(p, _sizes(p)) <= BOUND
+    assert worst_error(p, SIZES) <= BOUND
 
 
 @pytest.mark.parametrize("name", cell_names())
 def test_of_the_derivative_of_every_cell(name: str) -> None:
     """Programs are closed under differentiation: sums have parameters for gradients."""
     p = derivative(cell(name).program).backward
-    assert worst_error(p, _sizes(p)) <= BOUND
+    assert worst_error(p, SIZES) <= BOUND
 
 
 @given(programs(smooth=True))
 def test_of_random_programs(p: Program) -> None:
-    assert worst_error(p, {"I": 3, "H": 4}, T=3, B=2) <= BOUND
+    assert worst_error(p, SIZES, T=3, B=2) <= BOUND
 
 
 @given(programs(smooth=True))
 def test_of_the_derivative_of_random_programs(p: Program) -> None:
     q = derivative(p).backward
-    assert worst_error(q, {"I": 3, "H": 4}, T=3, B=2) <= BOUND
+    assert worst_error(q, SIZES, T=3, B=2) <= BOUND

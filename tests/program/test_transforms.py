@@ -24,7 +24,7 @@ from cellwright.program.transforms import (
 from conformance import Arguments, arguments, relative_error
 from strategies import programs
 
-SIZES = {"I": 3, "H": 4}
+SIZES = {"I": 3, "H": 4, "K": 2}
 
 
 def run(p: Program, of: Program, given_: Arguments, **exchanged: Tensor) -> list[Tensor]:

@@ -99,7 +99,7 @@ def test_of_a_mean_values_are_dropped_and_no_weights() -> None:
     assert equations(p)[1:] == ["c' = c + keep * (i * W x)", "n' = n + i", "h = c' / n'"]
     for name in cell_names():
         q = drop_updates(cell(name).program) if written(cell(name).program) else None
-        given_ = arguments(q, {"I": 3, "H": 3}, 3, 2, torch.float64) if q else None
+        given_ = arguments(q, {"I": 3, "H": 3, "K": 2}, 3, 2, torch.float64) if q else None
         if q and given_:
             masks = [torch.zeros_like(x) for x in given_.inputs[1:]]
             found = reference.run(
@@ -208,7 +208,7 @@ def test_what_needs_no_gradient_costs_nothing_in_the_backward_pass() -> None:
 @pytest.mark.parametrize("name", VARIED)
 def test_gradients_of_masks_are_right_where_they_are_asked_for(name: str) -> None:
     p = VARIED[name](cell("peephole_lstm").program)
-    given_ = arguments(p, {"I": 3, "H": 4}, 4, 2, torch.float64)
+    given_ = arguments(p, {"I": 3, "H": 4, "K": 2}, 4, 2, torch.float64)
     assert max(errors(p, given_, "reference").values()) <= 1e-12
 
 

@@ -20,7 +20,7 @@ from cellwright.schedule.stages import schedule
 from conformance import arguments, plan_of
 from strategies import programs
 
-SIZES = {"I": 5, "H": 3}
+SIZES = {"I": 5, "H": 3, "K": 2}
 
 OTHERS = {
     "a scan": "z = σ(W_z x)\nh' = (1 - z) * h + z * (W x + b)",
@@ -67,7 +67,7 @@ NAMES = tuple(known())
 
 @pytest.mark.parametrize("name", cell_names())
 def test_parameters_are_those_that_a_layer_has(name: str) -> None:
-    found = facts(cell(name).program, {"I": 4, "H": 4})
+    found = facts(cell(name).program, cell(name).sizes(4, 4))
     assert found.parameters == sum(w.numel() for w in Recurrent(name, 4, 4).parameters())
 
 
@@ -99,7 +99,7 @@ def test_a_matrix_on_a_learned_vector_is_no_work_of_a_step() -> None:
 )
 def test_what_is_kept_is_what_the_engine_keeps(name: str) -> None:
     """Of as many units and inputs as fill its blocks."""
-    p, sizes, B = cell(name).program, {"I": 64, "H": 64}, 2
+    p, sizes, B = cell(name).program, cell(name).sizes(64, 64), 2
     taken = []
     for T in (3, 8):
         given = arguments(p, sizes, T, B, torch.float32)
@@ -125,24 +125,25 @@ def test_an_output_is_not_kept_a_second_time() -> None:
 # --- the recurrence -----------------------------------------------------------------------------
 
 S = {
-    0: "brc unicornn ind_rnn sru qrnn min_gru min_lstm rg_lru t_rnn t_gru t_lstm",
+    0: "brc unicornn ind_rnn sru qrnn qrnn(k=5) min_gru min_lstm rg_lru t_rnn t_gru t_lstm",
     1: (
         "rnn lstm lstm_1997 peephole_lstm nig nfg nog niaf noaf cifg fgr coupled_lstm janet mclstm "
         "ran nas slstm gru mgu3 gru3 ugrnn intersection_rnn li_gru minimal_rnn light_ru sgrn sgu "
-        "atr star cfn nbrc fast_rnn fast_grnn scrn miru2 tau_gru antisymmetric_rnn "
-        "gated_antisymmetric_rnn cornn rhn(L=1)"
+        "atr star cfn nbrc fast_rnn fast_grnn scrn miru2 tau_gru tau_gru(d=9) antisymmetric_rnn "
+        "gated_antisymmetric_rnn cornn rhn(L=1) dt_rnn(L=1) "
+        "hornn hornn(N=7)"
     ),
     2: (
         "multiplicative_lstm wmc_lstm res_lstm gru_reset_before mgu mgu1 mgu2 gru1 gru2 mut1 mut2 "
-        "mut3 dsgu miru1 rhn lem"
+        "mut3 dsgu miru1 rhn dt_rnn lem"
     ),
     3: "rhn(L=3)",
-    7: "rhn(L=7)",
+    7: "rhn(L=7) dt_rnn(L=7)",
 }
 """Matrix products in a step that have to wait for one another, as read from the papers. RHNs have
 as many as they are deep."""
 STAGES = {name: n for n, names in S.items() for name in names.split()}
-SCANS = {"qrnn", "min_gru", "min_lstm", "rg_lru", "t_rnn", "t_gru", "t_lstm"}
+SCANS = {"qrnn", "qrnn(k=5)", "min_gru", "min_lstm", "rg_lru", "t_rnn", "t_gru", "t_lstm"}
 """What papers say runs as a scan, of these."""
 
 

@@ -46,7 +46,7 @@ def test_all_input_matrices_are_one_gemm(name: str, monkeypatch: pytest.MonkeyPa
         torch.nn.functional, "linear", lambda x, w: (rows.append(x.shape[0]), linear(x, w))[1]
     )
     T, B = 6, 2
-    given_ = arguments(p, {"I": 3, "H": 4}, T, B, torch.float64)
+    given_ = arguments(p, cell(name).sizes(3, 4), T, B, torch.float64)
     reference.run(p, given_.inputs, given_.states, given_.parameters)
     cut = phases(p)
     before, loop, after = (

@@ -427,6 +427,8 @@ def test_a_key_is_of_equations_not_captions_and_of_the_data() -> None:
     assert key("h' = tanh(W x + R h)") != key("h' = tanh(W x + R h)", "yours")
     assert key("h' = tanh(W x + R h)") != key("h' = tanh(W x + R h)", fingerprint="b")
     assert len({job.key for job in _todo()}) == 4
+    wide = "size K = {}\nvector p : K\nh' = tanh(W x + R h + sum(p))"
+    assert key(wide.format(2)) != key(wide.format(3))
 
 
 def test_a_comparison_survives_json() -> None:

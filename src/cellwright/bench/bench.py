@@ -20,7 +20,6 @@ from cellwright.errors import CellwrightError
 from cellwright.language import Cell
 from cellwright.layers.passes import passes
 from cellwright.layers.recurrent import Recurrent
-from cellwright.program.program import Program
 from cellwright.schedule.facts import products
 
 __all__ = ["PEERS", "SIZES", "Measurement", "ParityError", "Size", "bench", "geometric_mean"]
@@ -175,7 +174,7 @@ def _rows(
             own=timings.pop(""),
             peak=peak,
             peers=timings,
-            operations=_operations(layer.program, size, width, training, input_gradient),
+            operations=_operations(layer, size, training, input_gradient),
             operations_of={
                 name: _operations_of(name, size, width, training, input_gradient)
                 for name in _GATES
@@ -200,8 +199,9 @@ def _backend(layer: Recurrent, x: Tensor, training: bool) -> str:
 _GATES = {"nn.RNN": 1, "nn.LSTM": 4, "nn.GRU": 3}
 
 
-def _operations(p: Program, size: Size, width: int, training: bool, input_gradient: bool) -> float:
-    made, each = products(p, {"I": width, "H": size.H}), 2.0 * size.T * size.B
+def _operations(layer: Recurrent, size: Size, training: bool, input_gradient: bool) -> float:
+    sizes = layer.cell.sizes(layer.input_size, layer.hidden_size)
+    made, each = products(layer.program, sizes), 2.0 * size.T * size.B
     return _in_a_run(each * made.ahead, each * made.recurrent, training, input_gradient)
 
 

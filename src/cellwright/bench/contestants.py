@@ -32,7 +32,7 @@ class Loop(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """As the layer, in one direction."""
         p, own = self.layer.program, self.layer.views()
-        sizes = {"I": self.layer.input_size, "H": self.layer.hidden_size}
+        sizes = self.layer.cell.sizes(self.layer.input_size, self.layer.hidden_size)
         states = [x.new_zeros(x.shape[1], sizes[s.shape[0]]) for s in p.states]
         found = reference.run(p, [x], states, list(own.values()))
         return found.outputs[0], found.states

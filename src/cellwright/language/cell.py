@@ -16,7 +16,7 @@ from cellwright.language.library import SUFFIX, aliases, cell_names
 from cellwright.language.names import plain, target_of
 from cellwright.language.needs import check_layer
 from cellwright.language.notation import number_text
-from cellwright.language.options import GivenError, Option, check_given, constants, counts
+from cellwright.language.options import GivenError, Option, check_given, constants, numbers
 from cellwright.language.reader import read
 from cellwright.language.repetition import unrolled
 from cellwright.language.syntax import Equation as EquationSyntax
@@ -62,7 +62,7 @@ class Cell:
     equations: tuple[Equation, ...]
     """The lines, each equation as often as it is repeated."""
     options: tuple[Option, ...]
-    """Counts and constants, with what they are in this cell."""
+    """Counts, sizes and constants, with what they are in this cell."""
     program: Program
 
     @property
@@ -81,8 +81,13 @@ class Cell:
         """The options that are not their defaults."""
         return tuple(o for o in self.options if o.value != o.default)
 
+    def sizes(self, input_size: int, hidden_size: int) -> dict[str, int]:
+        """What the names in shapes stand for: `I` and `H`, and the sizes that the text declares."""
+        declared = {o.name: int(o.value) for o in self.options if o.kind == "size"}
+        return {"I": input_size, "H": hidden_size, **declared}
+
     def with_options(self, **given: float) -> Cell:
-        """The same text with other counts and constants.
+        """The same text with other counts, sizes and constants.
 
         Raises GivenError for a name that is no option here and a number that it cannot be,
         CellError where the text has no meaning for these counts.
@@ -109,7 +114,7 @@ def program(text: str, source: str = "<text>") -> Program:
     Raises CellError where the text is not one.
     """
     written = read(text, source)
-    return elaborate(unrolled(written, {o.name: int(o.value) for o in counts(written, {})}))
+    return elaborate(unrolled(written, _counts(numbers(written, {}))))
 
 
 def parse(text: str, name: str = "cell", source: str | None = None) -> Cell:
@@ -122,12 +127,12 @@ def parse(text: str, name: str = "cell", source: str | None = None) -> Cell:
 
 def _cell(text: str, origin: str, source: str, given: Mapping[str, float]) -> Cell:
     written = read(text, source)
-    counted = counts(written, given)
-    syntax = unrolled(written, {o.name: int(o.value) for o in counted})
+    whole = numbers(written, given)
+    syntax = unrolled(written, _counts(whole))
     found = elaborate(syntax, default_output=True)
-    check_layer(found, syntax)
+    check_layer(found, syntax, [o.name for o in whole if o.kind == "size"])
     kept = {c.name for c in found.constants}
-    options = (*counted, *(o for o in constants(syntax, given) if o.name in kept))
+    options = (*whole, *(o for o in constants(syntax, given) if o.name in kept))
     check_given(given, options)
     return Cell(
         origin=origin,
@@ -145,6 +150,10 @@ def _cell(text: str, origin: str, source: str, given: Mapping[str, float]) -> Ce
         options=options,
         program=found.with_constants({o.name: o.value for o in options}),
     )
+
+
+def _counts(options: Iterable[Option]) -> dict[str, int]:
+    return {o.name: int(o.value) for o in options if o.kind == "count"}
 
 
 def _lines(parts: Iterable[Part], indent: str = "") -> Iterator[Line]:

@@ -95,6 +95,7 @@ _DECLARATIONS = {
     "scalar": "scalar alpha = 0.5, or scalar alpha",
     "const": "const dt = 0.1",
     "count": "count L = 2, with a whole number",
+    "size": "size K = 20, with a capital letter and a whole number",
     "output": "output h', or output y where y is set by an equation",
     "input": "input x : I",
     "state": "state h : H",

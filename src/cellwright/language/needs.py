@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from difflib import get_close_matches
 
@@ -17,8 +17,9 @@ from cellwright.program.program import Program, prime
 __all__ = ["check_layer", "misspelt"]
 
 
-def check_layer(p: Program, syntax: Syntax) -> None:
-    """Refuse a program that no layer can be made of, or that says what nothing needs.
+def check_layer(p: Program, syntax: Syntax, sizes: Collection[str]) -> None:
+    """Refuse a program that no layer can be made of, or that says what nothing needs; `sizes` are
+    those that the text declares.
 
     Raises CellError.
     """
@@ -63,11 +64,12 @@ def check_layer(p: Program, syntax: Syntax) -> None:
     _check_needed(p, syntax)
     _check_like(syntax)
     shapes = {v.shape for v in p.values}
-    unknown = {s for shape in shapes for s in shape} - {"I", "H"}
+    unknown = sorted({s for shape in shapes for s in shape} - {"I", "H", *sizes})
     if unknown:
         raise refuse(
-            f"unknown size {', '.join(sorted(unknown))}",
-            "A cell has two: I, the input size, and H, the hidden size.",
+            f"unknown size {', '.join(unknown)}",
+            "Every cell has two: I, the input size, and H, the hidden size. Declare another one: "
+            f"size {unknown[0]} = 20.",
         )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from operator import index
-from typing import Literal, SupportsIndex, cast
+from typing import SupportsIndex, cast
 
 from cellwright.errors import CellwrightError
 from cellwright.language import syntax as s
@@ -15,7 +15,7 @@ from cellwright.language.names import FORMS, FUNCTIONS, plain
 from cellwright.language.notation import number_text
 from cellwright.program.ops import LARGEST
 
-__all__ = ["ARGUMENTS", "GivenError", "Option", "check_given", "constants", "counts"]
+__all__ = ["ARGUMENTS", "GivenError", "Option", "check_given", "constants", "numbers"]
 
 ARGUMENTS = (
     "cell",
@@ -42,8 +42,18 @@ ARGUMENTS = (
 )
 """What a layer's constructor takes beside a cell's options."""
 
-KINDS: Mapping[str, str] = {"count": "count", "const": "constant"}
+KINDS: Mapping[str, str] = {"count": "count", "size": "size", "const": "constant"}
 """In words."""
+
+LEAST: Mapping[str, int] = {"count": 0, "size": 1}
+
+TAKEN: Mapping[str, str] = {
+    "x": "the input",
+    "I": "the size of the input",
+    "H": "the hidden size",
+    "P": "the size of a projection",
+}
+"""Names that cannot be those of counts and sizes."""
 
 
 class GivenError(CellwrightError):
@@ -52,10 +62,10 @@ class GivenError(CellwrightError):
 
 @dataclass(frozen=True)
 class Option:
-    """A `count` or a `const` line, and what the option is in this cell."""
+    """A `count`, a `size` or a `const` line, and what the option is in this cell."""
 
     name: str
-    kind: Literal["count", "const"]
+    kind: str
     default: float
     value: float
     caption: str
@@ -65,33 +75,38 @@ class Option:
         return f"{self.name}={number_text(self.value)}"
 
 
-def counts(text: s.Text, given: Mapping[str, float]) -> tuple[Option, ...]:
-    """The counts of a text.
+def numbers(text: s.Text, given: Mapping[str, float]) -> tuple[Option, ...]:
+    """The counts and the sizes of a text.
 
-    Raises CellError for a declaration that cannot be, GivenError for what is no count.
+    Raises CellError for a declaration that cannot be, GivenError for what is no count or size.
     """
     used = s.mentioned(text.parts)
     found: dict[str, Option] = {}
-    for st, declared in _declared(text.parts, "count"):
+    for st, declared in _declared(text.parts, ("count", "size")):
         [node] = declared.names
         name = node.name
         if st not in text.parts:
             raise CellError(
-                "a count is declared once", "Write it above what is repeated.", st.at(node)
+                f"a {declared.kind} is declared once",
+                "Write it above what is repeated.",
+                st.at(node),
             )
         if name in found:
             raise CellError(f"{name} is set a second time", "Remove one of the lines.", st.at(node))
-        if name in FUNCTIONS or name in FORMS or name in ("x", "I", "H", "P"):
-            kind = "the input" if name == "x" else "a size"
-            kind = "the name of a function" if name in FUNCTIONS or name in FORMS else kind
-            raise CellError(f"{name} is {kind}", "Give the count another name.", st.at(node))
-        if name not in used:
+        if name in TAKEN or name in FUNCTIONS or name in FORMS:
             raise CellError(
-                f"{name} is declared but never used",
-                "Use it in an index or a range, or remove this line.",
+                f"{name} is {TAKEN.get(name, 'the name of a function')}",
+                f"Give the {declared.kind} another name.",
                 st.at(node),
             )
-        found[name] = _option(st, declared, "count", name, given)
+        if name not in used:
+            where = "an index or a range" if declared.kind == "count" else f"a shape, as b : {name}"
+            raise CellError(
+                f"{name} is declared but never used",
+                f"Use it in {where}, or remove this line.",
+                st.at(node),
+            )
+        found[name] = _option(st, declared, name, given)
     return tuple(found.values())
 
 
@@ -101,8 +116,8 @@ def constants(text: s.Syntax, given: Mapping[str, float]) -> tuple[Option, ...]:
     Raises GivenError for what is no number.
     """
     return tuple(
-        _option(st, declared, "const", plain(declared.names[0].name), given)
-        for st, declared in _declared(text.statements, "const")
+        _option(st, declared, plain(declared.names[0].name), given)
+        for st, declared in _declared(text.statements, ("const",))
     )
 
 
@@ -118,41 +133,46 @@ def check_given(given: Mapping[str, float], options: Iterable[Option]) -> None:
                 f"the {KINDS[kind]}{'s' * (len(group) > 1)} {', '.join(group)}"
                 for kind, group in known.items()
             ]
-            has = " and ".join(groups) or "no counts and no constants"
+            has = " and ".join(groups) or "none to be set"
             raise GivenError(f"no argument is called {name!r}, and the cell has {has}")
 
 
-def _declared(parts: Iterable[s.Part], kind: str) -> Iterable[tuple[s.Statement, s.Declare]]:
+def _declared(
+    parts: Iterable[s.Part], kinds: Collection[str]
+) -> Iterator[tuple[s.Statement, s.Declare]]:
     for part in parts:
         if isinstance(part, s.Block):
-            yield from _declared(part.parts, kind)
-        elif isinstance(part.content, s.Declare) and part.content.kind == kind:
+            yield from _declared(part.parts, kinds)
+        elif isinstance(part.content, s.Declare) and part.content.kind in kinds:
             yield part, part.content
 
 
-def _option(
-    st: s.Statement,
-    declared: s.Declare,
-    kind: Literal["count", "const"],
-    name: str,
-    given: Mapping[str, float],
-) -> Option:
+def _option(st: s.Statement, declared: s.Declare, name: str, given: Mapping[str, float]) -> Option:
     assert declared.value is not None
+    kind = declared.kind
     if name in ARGUMENTS:
         raise CellError(
             f"{name} is an argument of every layer, and so would this {KINDS[kind]} be",
             "Give it another name.",
             st.at(declared.names[0]),
         )
-    check = _whole if kind == "count" else _number
-    value = check(name, given[name]) if name in given else declared.value
+    if kind == "size" and declared.value < 1:
+        raise CellError(
+            f"the size {name} is of nothing", "Write a whole number of at least 1.", st.place
+        )
+    value = declared.value
+    if name in given:
+        value = _number(name, given[name]) if kind == "const" else _whole(kind, name, given[name])
     return Option(name, kind, declared.value, value, st.caption)
 
 
-def _whole(name: str, value: float) -> int:
+def _whole(kind: str, name: str, value: float) -> int:
     whole = isinstance(value, SupportsIndex) and not isinstance(value, bool)
-    if (found := index(cast("SupportsIndex", value)) if whole else -1) < 0:
-        raise GivenError(f"the count {name} must be a whole number of at least 0, got {value!r}")
+    least = LEAST[kind]
+    if (found := index(cast("SupportsIndex", value)) if whole else -1) < least:
+        raise GivenError(
+            f"the {kind} {name} must be a whole number of at least {least}, got {value!r}"
+        )
     return found
 
 

@@ -201,6 +201,9 @@ class _Build(Transformer[Token, Content]):
     def matrix(self, *parts: Matrix) -> Declare:
         return Declare("matrix", parts[:-2], parts[-2:])
 
+    def size(self, name: Matrix, value: Number) -> Declare:
+        return Declare("size", (name,), value=value.value)
+
     def output(self, *names: Name | New) -> Output:
         return Output(names)
 

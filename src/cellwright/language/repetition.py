@@ -62,7 +62,7 @@ class _Unrolling:
         for part in parts:
             if isinstance(part, s.Block):
                 yield from self._block(part)
-            elif not s.is_count(part):
+            elif not s.is_number(part):
                 yield self._statement(part)
 
     def _block(self, block: s.Block) -> Iterator[s.Statement]:

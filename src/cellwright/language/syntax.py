@@ -35,7 +35,7 @@ __all__ = [
     "Syntax",
     "Text",
     "Whole",
-    "is_count",
+    "is_number",
     "mentioned",
     "named",
     "nodes",
@@ -165,8 +165,8 @@ class Init:
 
 @dataclass(frozen=True)
 class Declare:
-    """`scalar`, `const`, `count`, `input`, `state`, `vector` or `matrix`: names with a shape or a
-    number."""
+    """`scalar`, `const`, `count`, `size`, `input`, `state`, `vector` or `matrix`: names with a
+    shape or a number."""
 
     kind: str
     names: tuple[Name | Matrix, ...]
@@ -260,17 +260,17 @@ def named(of: Node | Content) -> set[str]:
 
 
 def mentioned(parts: Iterable[Part]) -> set[str]:
-    """Every name in some lines, those aside that declare a count."""
+    """Every name in some lines, those aside that declare a count or a size."""
     found: set[str] = set()
     for part in parts:
         if isinstance(part, Block):
             found |= mentioned(part.parts) | named(part.over)
-        elif not is_count(part):
+        elif not is_number(part):
             found |= named(part.content)
     return found
 
 
-def is_count(part: Part) -> bool:
-    """Whether it declares a count."""
+def is_number(part: Part) -> bool:
+    """Whether it declares a count or a size."""
     content = part.content if isinstance(part, Statement) else None
-    return isinstance(content, Declare) and content.kind == "count"
+    return isinstance(content, Declare) and content.kind in ("count", "size")

@@ -62,7 +62,8 @@ class Recurrent(nn.Module):
         learned_state: the states at the beginning, where none are given, and those behind a reset,
             are learned; they start at zero.
         heads: recurrent matrices have that many blocks on their diagonals, and zeros elsewhere.
-        options: what the cell's text leaves open: other numbers for its `count` and `const` lines.
+        options: what the cell's text leaves open: other numbers for its `count`, `size` and `const`
+            lines.
 
     Parameters are stacked as torch stacks them, the cell's equations giving the order of gates:
     `weight_ih_l{k}` `(gates * H, I)`, `weight_hh_l{k}` `(gates * H, H / heads)`, `bias_l{k}`, then
@@ -204,9 +205,12 @@ class Recurrent(nn.Module):
         heads = self.variations.heads
         if heads > 1 and all(self.blocks(stack) == 1 for stack in self.stacks):
             raise LayerError(f"heads: {self.cell.name} has no recurrent matrix to cut in blocks")
-        for name in ("hidden_size", "proj_size"):
-            if getattr(self, name) % heads:
-                raise LayerError(f"heads must divide {name}, got {heads} and {getattr(self, name)}")
+        sizes, names = self._sizes(0), {"H": "hidden_size", "P": "proj_size"}
+        cut = {s for stack in self.stacks if self.blocks(stack) > 1 for s in stack.shape}
+        for size in (*names, *sorted(cut - names.keys())):
+            if sizes[size] % heads:
+                name = names.get(size, f"the size {size}")
+                raise LayerError(f"heads must divide {name}, got {heads} and {sizes[size]}")
         if self.variations.residual and not any(map(self._adds_input, range(self.num_layers))):
             below, above = (self._sizes(layer)["I"] for layer in (0, 1))
             raise LayerError(
@@ -234,7 +238,7 @@ class Recurrent(nn.Module):
 
     def _sizes(self, layer: int) -> dict[str, int]:
         """Of the letters in shapes: what a layer returns is the input of the one above it."""
-        sizes = {"I": self.input_size, "H": self.hidden_size, "P": self.proj_size}
+        sizes = {**self.cell.sizes(self.input_size, self.hidden_size), "P": self.proj_size}
         (output,) = self.program.output.shape
         for _ in range(layer):
             sizes["I"] = self._directions * sizes[output]

@@ -118,14 +118,11 @@ def derivative(p: Program, by: tuple[int, ...] | None = None) -> Derivative:
     wanted = [gradients.of(v) for v in (*streams_by, *p.states)]
     wanted += [gradients.of(q.value) for q in p.parameters]
 
-    # What a rule mentions of the forward step and changes from step to step comes as a stream.
-    met = [v for v in topological(wanted, stop=p.stepped.__contains__) if v in p.stepped]
-    kept = set(residuals(met, p.stepped))
-    read = topological(wanted, stop=lambda v: v in kept or v.op == "input")
-    met = [v for v in read if v in kept or (v.op == "input" and v in p.inputs)]
-    known = {s for v in (*outputs, *states) for s in v.shape}
-    known |= {s for v in read if v.op == "parameter" for s in v.shape}
-    unknown = {s for v in read for s in sizes_in(v)} - known
+    given = {s for v in (*outputs, *states) for s in v.shape}
+    read, met, unknown = _read(p, wanted, given)
+    if lost := unknown - {s for v in (*p.inputs, *met) for s in v.shape}:
+        wanted = _telling(p, wanted, read, met, lost)
+        read, met, unknown = _read(p, wanted, given)
     again = [v for v in p.inputs if v in met or unknown & set(v.shape)]
     saved = [v for v in met if v not in again]
     hints = {v: _hint(p, v) for v in saved}
@@ -163,6 +160,42 @@ def derivative(p: Program, by: tuple[int, ...] | None = None) -> Derivative:
         saved_inputs=tuple(v.name for v in again),
         by_sums=tuple(g.name for g in totals),
     )
+
+
+def _read(
+    p: Program, wanted: Sequence[Value], given: set[str]
+) -> tuple[list[Value], list[Value], set[str]]:
+    """All that the backward step computes; of that, what it is given of the forward step; and the
+    sizes that neither gradients, which have those `given`, nor parameters tell."""
+    # What a rule mentions of the forward step and changes from step to step comes as a stream.
+    met = [v for v in topological(wanted, stop=p.stepped.__contains__) if v in p.stepped]
+    kept = set(residuals(met, p.stepped))
+    read = list(topological(wanted, stop=lambda v: v in kept or v.op == "input"))
+    met = [v for v in read if v in kept or (v.op == "input" and v in p.inputs)]
+    told = {s for v in read if v.op == "parameter" for s in v.shape}
+    return read, met, {s for v in read for s in sizes_in(v)} - given - told
+
+
+def _telling(
+    p: Program,
+    wanted: Sequence[Value],
+    read: Iterable[Value],
+    met: Iterable[Value],
+    lost: Iterable[str],
+) -> list[Value]:
+    """The same values, of which one looks at a parameter for each size that nothing else tells: the
+    gradient by a vector whose units are added up mentions nothing of that vector."""
+    new: dict[Value, Value] = {}
+    for size in lost:
+        v = next(v for v in read if v.op in ("spread", "size") and size in sizes_in(v))
+        has = next(q.value for q in p.parameters if size in q.shape)
+        if len(has.shape) == 2:
+            m = has if has.shape[0] == size else has.T
+            has = m @ spread(number(0), m.shape[1])
+        has = build("sum", has) if v.op == "size" else has
+        new[v] = build("where", number(0), has, v)
+    done = substitute(wanted, {**{v: v for v in met}, **new})
+    return [done[v] for v in wanted]
 
 
 def _parameters(equations: Iterable[Named]) -> tuple[Parameter, ...]:

@@ -80,12 +80,16 @@ def _anonymous(p: Program) -> tuple[Value, ...]:
 
 
 def biases(p: Program) -> tuple[Parameter, ...]:
-    """The learned vectors that are only ever added: what `bias=False` leaves out."""
+    """The learned vectors that are only ever added: what `bias=False` leaves out. Those are none
+    that alone have a size, without which nothing would be known of it."""
     multiplied: set[Value] = {e.value for e in p.equations} | {s.value for s in p.sums}
     for v in p.values:
         if v.op not in ("add", "sub"):
             multiplied.update(v.args)
-    return tuple(q for q in p.parameters if len(q.shape) == 1 and q.value not in multiplied)
+    added = [q for q in p.parameters if len(q.shape) == 1 and q.value not in multiplied]
+    values = {q.value for q in added}
+    known = {s for v in p.arguments if v not in values for s in v.shape}
+    return tuple(q for q in added if q.shape[0] in known)
 
 
 def without_biases(p: Program) -> Program:

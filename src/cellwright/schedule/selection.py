@@ -62,7 +62,8 @@ def select(
     Raises CellError where `like` names no cell.
     """
     known: Iterable[Cell] = map(cell, cell_names())
-    found = [(c, f) for c in known if conditions.met(c, f := facts(c.program, sizes))]
+    found = [(c, facts(c.program, c.sizes(sizes["I"], sizes["H"]))) for c in known]
+    found = [(c, f) for c, f in found if conditions.met(c, f)]
     if order in _ORDERS:
         found.sort(key=lambda pair: _ORDERS[order](pair[1]))  # by name, where that is the same
     return found

@@ -55,7 +55,9 @@ def _key(cell: Cell, seed: int, settings: Settings, task: Task) -> str:
         "data": task.fingerprint,
         "cell": cell.name,
         "program": print_program(cell.program),
-        "hidden_size": hidden_size_for(cell, settings.parameters, task.ends),
+        "sizes": cell.sizes(
+            task.ends.inputs, hidden_size_for(cell, settings.parameters, task.ends)
+        ),
         "seed": seed,
         "epochs": settings.epochs,
         "patience": settings.patience,

@@ -24,13 +24,13 @@ class Ends:
 
 def output_size(cell: Cell, inputs: int, hidden_size: int) -> int:
     """Features of what the cell returns at each step."""
-    return {"I": inputs, "H": hidden_size}[cell.program.output.shape[0]]
+    return cell.sizes(inputs, hidden_size)[cell.program.output.shape[0]]
 
 
 def learned_values(cell: Cell, ends: Ends, hidden_size: int) -> int:
     """Learned values of the whole model: the cell, an embedding, and a readout with bias."""
     readout = (output_size(cell, ends.inputs, hidden_size) + 1) * ends.outputs
-    return cell.program.count({"I": ends.inputs, "H": hidden_size}) + readout + ends.learned
+    return cell.program.count(cell.sizes(ends.inputs, hidden_size)) + readout + ends.learned
 
 
 def hidden_size_for(cell: Cell, budget: int, ends: Ends) -> int:
