@@ -17,8 +17,9 @@ import pytest
 from rich.console import Console
 
 from cellwright import CellwrightError, cell, parse
-from cellwright.study.compare import OptionError, carry_out, compare
+from cellwright.study.compare import carry_out, compare
 from cellwright.study.jobs import Job, jobs
+from cellwright.study.options import OptionError
 from cellwright.study.plain import decode, encode
 from cellwright.study.processes import Processes
 from cellwright.study.progress import display

@@ -22,6 +22,8 @@ class Job:
 
     cell: Cell
     seed: int
+    label: str
+    """Which one it is of the cell's: `seed 3`."""
     key: str
     """Equal keys, equal results: a hash of everything that decides the figures."""
     regime: Regime
@@ -33,7 +35,7 @@ class Job:
     """Whether the model is wanted, too."""
 
     def __str__(self) -> str:
-        return f"{self.cell.name}, seed {self.seed}"
+        return f"{self.cell.name}, {self.label}"
 
 
 def jobs(
@@ -47,7 +49,7 @@ def jobs(
     """
     regimes = [regime_of(settings, cell, task.ends) for cell in cells]
     return tuple(
-        Job(cell, seed, _key(cell, seed, regime, task), regime, seconds)
+        Job(cell, seed, f"seed {seed}", _key(cell, seed, regime, task), regime, seconds)
         for seed in range(settings.seeds)
         for cell, regime in zip(cells, regimes, strict=True)
     )

@@ -33,6 +33,9 @@ class Processes:
         by_connection = {w.connection: w for w in workers if isinstance(w, _Process)}
         return [by_connection[c] for c in wait([*by_connection], seconds) if c in by_connection]
 
+    def close(self) -> None:
+        """See `runner.Crew`."""
+
 
 class _Process:
     """One of them."""

@@ -167,6 +167,9 @@ class Crew(Protocol):
         """Those with something to say, or that have ended; waits for one for `seconds`."""
         ...
 
+    def close(self) -> None:
+        """Let go of what they needed in common, when all have ended."""
+
 
 # --- doing it -----------------------------------------------------------------------------------
 
