@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Final, Protocol, TypeAlias
 
 from cellwright.errors import CellwrightError
@@ -30,6 +31,9 @@ __all__ = [
 
 _GLANCE: Final = 0.1
 """Seconds between looks at whether to stop, and at what there is to do."""
+_PATIENCE: Final = 5.0
+"""Seconds that a job waits to be told whether it goes on until another worker takes its place:
+starting one takes half as long."""
 
 
 class RunnerError(CellwrightError):
@@ -214,21 +218,28 @@ class _Team:
 
     @property
     def _full(self) -> bool:
-        return sum(m.job is not None and not m.asks for m in self.members) >= self.crew.size
+        return sum(m.job is not None and not m.waits(0) for m in self.members) >= self.crew.size
+
+    @property
+    def _may_grow(self) -> bool:
+        waiting = sum(m.waits(_PATIENCE) for m in self.members)
+        return len(self.members) - waiting < self.crew.size
 
     def set_to_work(self) -> Iterator[Event]:
         """Those that wait for an answer, and others as long as there is something to do."""
         for m in self.members:
-            if m.asks and m.job and not self._full:
+            if m.waits(0) and m.job and not self._full:
                 answer = self.supply.goes_on(m.job, m.epochs)
                 if answer is not None:
                     m.answer(answer)
         while not self._full:
-            room = sum(m.job is not None for m in self.members) < 2 * self.crew.size
-            job = self.supply.take(room)
+            idle = next((m for m in self.members if not m.job), None)
+            if idle is None and not self._may_grow:
+                break
+            busy = sum(m.job is not None for m in self.members)
+            job = self.supply.take(room=busy < 2 * self.crew.size)
             if job is None:
                 break
-            idle = next((m for m in self.members if not m.job), None)
             if idle is None:
                 idle = _Member(self.crew.start())
                 self.members.append(idle)
@@ -260,7 +271,8 @@ class _Member:
     worker: Worker
     job: Job | None = None
     epochs: list[Epoch] = field(default_factory=list)
-    asks: bool = False
+    asked: float | None = None
+    """When it began to wait to be told whether it goes on, if it does."""
     ready: bool = False
     alive: bool = True
 
@@ -269,8 +281,12 @@ class _Member:
         self.worker.send(job)
         return Started(job)
 
+    def waits(self, seconds: float) -> bool:
+        """Whether it has waited so long."""
+        return self.asked is not None and monotonic() - self.asked >= seconds
+
     def answer(self, goes_on: bool) -> None:
-        self.asks = False
+        self.asked = None
         self.worker.send(goes_on)
 
     def events(self) -> Iterator[Event]:
@@ -291,7 +307,8 @@ class _Member:
             yield Noted(message.text)
         elif isinstance(message, Epoch):
             self.epochs.append(message)
-            self.asks = len(self.epochs) in self.job.rungs
+            if len(self.epochs) in self.job.rungs:
+                self.asked = monotonic()
             yield Progressed(self.job, message)
         elif isinstance(message, Broken):
             yield self._over(Failed(self.job, message.why))

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine, text
 
 __all__ = ["Claims", "FileClaims", "PostgresClaims"]
+
+_NO_TRIAL = 2**31 - 1
 
 
 class Claims(Protocol):
@@ -28,6 +32,10 @@ class Claims(Protocol):
 
     def release(self, number: int) -> None:
         """Let go of one that is held."""
+
+    def alone(self) -> AbstractContextManager[None]:
+        """One process at a time is in here."""
+        ...
 
     def close(self) -> None:
         """Let go of all."""
@@ -55,6 +63,15 @@ class FileClaims:
         """See `Claims`."""
         fcntl.lockf(self._file, fcntl.LOCK_UN, 1, number)
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """See `Claims`. A byte that is no trial's."""
+        fcntl.lockf(self._file, fcntl.LOCK_EX, 1, _NO_TRIAL)
+        try:
+            yield
+        finally:
+            self.release(_NO_TRIAL)
+
     def close(self) -> None:
         """See `Claims`."""
         os.close(self._file)
@@ -75,8 +92,18 @@ class PostgresClaims:
         self._connection: Connection = engine.connect().execution_options(
             isolation_level="AUTOCOMMIT"
         )
+        self._connection.detach()  # to be closed, and not used again by anybody
         for setting, seconds in (("idle", 20), ("interval", 10), ("count", 4)):
             self._connection.execute(text(f"SET tcp_keepalives_{setting} = {seconds}"))
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """See `Claims`."""
+        self._ask("pg_advisory_lock", _NO_TRIAL)
+        try:
+            yield
+        finally:
+            self.release(_NO_TRIAL)
 
     def take(self, number: int) -> bool:
         """See `Claims`."""

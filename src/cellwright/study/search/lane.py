@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import optuna
+from optuna.pruners import NopPruner
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
@@ -58,14 +59,20 @@ class Lane:
         """`name` says all that decides its trials' results."""
         self.name, self.metric, self.ranges = name, metric, ranges
         self._claims = shared.claims
-        self._study = optuna.create_study(
-            storage=shared.storage,
-            study_name=name,
-            direction="minimize" if metric.better == "lower" else "maximize",
-            sampler=sampler,
-            pruner=optuna.pruners.NopPruner(),
-            load_if_exists=True,
-        )
+        kept, pruner = shared.storage, NopPruner()
+        try:
+            self._study = optuna.load_study(
+                storage=kept, study_name=name, sampler=sampler, pruner=pruner
+            )
+        except KeyError:  # nobody has begun it, unless somebody does just now
+            self._study = optuna.create_study(
+                storage=kept,
+                study_name=name,
+                direction="minimize" if metric.better == "lower" else "maximize",
+                sampler=sampler,
+                pruner=pruner,
+                load_if_exists=True,
+            )
         self.failed: dict[int, str] = {}
         """Those that raised an error in this process, and which."""
         self.running: set[int] = set()
@@ -91,14 +98,18 @@ class Lane:
                 taken = self._claimed(trial.number, seconds)
                 if taken is not None:
                     return taken
-        while new and (limit is None or len(self._trials) < limit):
-            made = self._study.ask()
+        return self._make(limit, seconds) if new else None
+
+    def _make(self, limit: int | None, seconds: float | None) -> Taken | None:
+        """A trial that was never begun, if there is one below `limit`."""
+        with self._claims.alone():
             self.refresh()
-            if (limit is None or made.number < limit) and self._claims.take(made._trial_id):
-                taken = self._claimed(made.number, seconds)
-                if taken is not None:
-                    return taken
-        return None
+            if limit is not None and len(self._trials) >= limit:
+                return None
+            made = self._study.ask()
+            if not self._claims.take(made._trial_id):
+                return None  # somebody took it for one that was left
+        return self._claimed(made.number, seconds)
 
     def _open(self, trial: FrozenTrial, seconds: float | None) -> bool:
         if trial.state.is_finished() or {trial.number} & {*self.running, *self.failed}:

@@ -15,6 +15,7 @@ import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -146,8 +147,10 @@ def _database(url: str) -> Shared:
             "--storage needs psycopg, which is not installed: pip install 'cellwright[postgres]'"
         )
     full = parsed.set(drivername=_DRIVER).render_as_string(hide_password=False)
-    storage = RDBStorage(full, engine_kwargs={"pool_pre_ping": True})
-    return Shared(storage, PostgresClaims(storage.engine))
+    claims = PostgresClaims(create_engine(full))
+    with claims.alone():  # the first one makes the tables
+        storage = RDBStorage(full, engine_kwargs={"pool_pre_ping": True})
+    return Shared(storage, claims)
 
 
 def _hidden(url: str | None) -> str:
