@@ -157,9 +157,9 @@ def test_a_study_goes_on_and_grows(whole: tuple[Path, Study, str], tmp_path: Pat
 def test_time_is_shared_out_and_what_it_cut_off_is_done_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A cell's trials and seeds stay within its share. A clock goes on by 0.1 s a look."""
+    """A cell's trials and seeds stay within its share. A clock goes on by 0.5 s a look."""
     ticks = count()
-    monkeypatch.setattr(training, "perf_counter", lambda: next(ticks) / 10)
+    monkeypatch.setattr(training, "perf_counter", lambda: next(ticks) / 2)
     long = replace(PRESET, fixed={**PRESET.fixed, "epochs": 400, "patience": 400}, pruning=False)
     options = {"preset": long, "trials": None, "seeds": 1}
     short = carry_out(plan(minutes=0.5, **options), tmp_path, _console())
@@ -167,14 +167,14 @@ def test_time_is_shared_out_and_what_it_cut_off_is_done_again(
     for one in short.cells:  # half a minute each of two cells, half of it a training
         runs = [*(trial.run for trial in one.trials), *one.again]
         assert {run.stopped for run in runs} == {"time"}
-        assert all(run.seconds <= 7.5 for run in runs)
-        assert 14 < sum(run.seconds for run in runs) <= 15
+        assert all(run.seconds < 8.6 for run in runs)  # its test is two looks more
+        assert 14 < sum(run.seconds for run in runs) < 17.2
     more = carry_out(plan(minutes=1.0, **options), tmp_path, _console())
     for before, after in zip(short.cells, more.cells, strict=True):
         first, longer = before.trials[0], after.trials[0]
         assert longer.hyperparameters == first.hyperparameters
         assert longer.run.seed == first.run.seed
-        assert len(longer.run.epochs) > 1.8 * len(first.run.epochs)
+        assert len(longer.run.epochs) > 1.5 * len(first.run.epochs)
         losses = [[e.valid for e in run.epochs] for run in (first.run, longer.run)]
         assert losses[1][: len(losses[0])] == losses[0]
 
@@ -274,13 +274,16 @@ def test_the_ranking_at_the_end(whole: tuple[Path, Study, str]) -> None:
 # --- the command --------------------------------------------------------------------------------
 
 
-def test_the_command_takes_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_takes_options(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = write_music(tmp_path / "melodies.npz")
     out = tmp_path / "out"
     words = (
         f"study {data} --cells gru --trials 1 --seeds 0 --seed 7 --learning-rate 1e-2,1e-1 "
         f"--parameters 200 --range weight-decay=0.01 --range dropout=0,0.1 --workers 1 --out {out}"
     )
+    monkeypatch.setattr(module, "_crew", lambda asked: Here(asked.task))
     with pytest.raises(SystemExit) as e:
         app(words, exit_on_error=False)
     assert e.value.code == 0
