@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from math import inf
 
 import numpy as np
@@ -28,12 +29,15 @@ def _batch(task: Task, size: int) -> Batch:
     return next(iter(task.train.batches(size, np.random.default_rng(0))))
 
 
+def _as_layer(states: list[Tensor] | None) -> Tensor | tuple[Tensor, ...] | None:
+    given = tuple(s.unsqueeze(0) for s in states or ())
+    return given[0] if len(given) == 1 else given or None
+
+
 def _by_autograd(
     model: Model, task: Task, batch: Batch, states: list[Tensor] | None, summed: bool
 ) -> tuple[list[Tensor], float]:
-    given = None if states is None else tuple(s.unsqueeze(0) for s in states)
-    given = given[0] if given is not None and len(given) == 1 else given
-    losses = task.target.loss(model(batch.inputs, batch.lengths, given)[0], batch)
+    losses = task.target.loss(model(batch.inputs, batch.lengths, _as_layer(states))[0], batch)
     loss = losses.sums.sum()
     grads = torch.autograd.grad(loss if summed else loss / losses.counts.sum(), model.parameters())
     return list(grads), loss.item()
@@ -51,25 +55,55 @@ def _by_autograd(
     ids=lambda task: task.kind,
 )
 def test_gradients_are_those_of_autograd(task: Task, which: Cell, size: int) -> None:
+    """Batch after batch, weights changing, of the same form and others, states going on or not."""
     torch.manual_seed(0)
-    model, batch = Model(which, task.form, 5), _batch(task, size)
-    for states, summed in (
-        (None, True),
-        ([torch.rand(size, 5) for _ in which.program.states], False),
-    ):
-        expected, loss = _by_autograd(model, task, batch, states, summed)
-        judged = Gradients(model, task.target).of(batch, states, summed)
-        assert judged.loss == pytest.approx(loss, rel=1e-6)
-        assert judged.predictions == int(
-            task.target.loss(model(*batch[::2])[0], batch).counts.sum()
-        )
-        for p, grad in zip(model.parameters(), expected, strict=True):
-            torch.testing.assert_close(p.grad, grad)
-        _, final = model(batch.inputs, batch.lengths, None)
-        if states is None:
+    model = Model(which, task.form, 5)
+    gradients = Gradients(model, task.target)
+    batches = [*islice(task.train.batches(size, np.random.default_rng(0)), 3)]
+    for batch in (batches[0], batches[0], *batches, batches[0]):
+        states = [torch.rand(batch.inputs.shape[1], 5) for _ in which.program.states]
+        for begin, summed in ((None, True), (states, False)):
+            expected, loss = _by_autograd(model, task, batch, begin, summed)
+            judged = gradients.of(batch, begin, summed)
+            assert judged.loss == pytest.approx(loss, rel=1e-6)
+            outputs, final = model(batch.inputs, batch.lengths, _as_layer(begin))
+            assert judged.predictions == int(task.target.loss(outputs, batch).counts.sum())
+            for p, grad in zip(model.parameters(), expected, strict=True):
+                torch.testing.assert_close(p.grad, grad)
             final = (final,) if isinstance(final, Tensor) else final
             for ours, theirs in zip(judged.states, final, strict=True):
                 torch.testing.assert_close(ours, theirs[0])
+            with torch.no_grad():
+                for p in model.parameters():
+                    p.add_(0.1 * torch.randn_like(p))
+
+
+def test_states_go_on_in_the_same_memory() -> None:
+    """What a batch ends with is what the next one begins with, whatever forms they have."""
+    torch.manual_seed(0)
+    model = Model(cell("lstm"), MUSIC.form, 5)
+    gradients = Gradients(model, MUSIC.target)
+    states = expected = None
+    for batch in [_batch(MUSIC, 1)] * 3:
+        states = gradients.of(batch, states, True).states
+        _, expected = model(batch.inputs, batch.lengths, expected)
+    for ours, theirs in zip(states, expected, strict=True):
+        torch.testing.assert_close(ours, theirs[0])
+
+
+@pytest.mark.parametrize("name", ["antisymmetric_rnn", "cornn", "rwkv4", "fast_grnn", "fgr"])
+def test_any_cell(name: str) -> None:
+    """Also one that makes something of its parameters before a call, which cannot be repeated."""
+    torch.manual_seed(0)
+    model = Model(cell(name), MUSIC.form, 5)
+    gradients, batch = Gradients(model, MUSIC.target), _batch(MUSIC, 3)
+    for _ in range(2):
+        expected, _ = _by_autograd(model, MUSIC, batch, None, False)
+        gradients.of(batch, None, False)
+        with torch.no_grad():
+            for p, grad in zip(model.parameters(), expected, strict=True):
+                torch.testing.assert_close(p.grad, grad)
+                p.add_(0.1 * torch.randn_like(p))
 
 
 def test_an_embedding_learns() -> None:
@@ -90,9 +124,8 @@ def test_noise_is_added_to_what_is_read() -> None:
     noisy = Gradients(model, MUSIC.target, noise=0.5).of(batch, None, True).loss
     torch.manual_seed(1)
     inputs = batch.inputs + 0.5 * torch.randn_like(batch.inputs)
-    assert (
-        noisy == Gradients(model, MUSIC.target).of(batch._replace(inputs=inputs), None, True).loss
-    )
+    same = Gradients(model, MUSIC.target).of(batch._replace(inputs=inputs), None, True).loss
+    assert noisy == pytest.approx(same, rel=1e-6)
     assert noisy != Gradients(model, MUSIC.target).of(batch, None, True).loss
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from math import inf, isfinite
 from time import perf_counter
@@ -145,7 +145,7 @@ class _Learner:
         """
         self.model.train()
         total, count = 0.0, 0
-        states: list[Tensor] | None = None
+        states: Sequence[Tensor] | None = None
         for batch in self.task.train.batches(self.regime.batch_size, self.order):
             judged = self.gradients.of(batch, states if batch.goes_on else None, self.regime.summed)
             states = judged.states

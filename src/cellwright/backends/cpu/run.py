@@ -99,6 +99,7 @@ class _Call:
         self.extent = known.extent(shapes, self.engine.block, torch.get_num_threads())
         self.fixed = known.fixed(parameters, self.extent.sizes, self.like.dtype)
         self.held: list[Tensor] = []  # what the engine is given an address of
+        self.copied = known.computes_once
 
     def run(
         self,
@@ -130,7 +131,9 @@ class _Call:
             sums = {v: x.contiguous() for v, x in zip(s.sums, onto, strict=True)}
 
         given = [e.T, e.B, *e.team, int(self.reverse), int(onto is not None)]
-        given.append(0 if lengths is None else self._address(lengths.to(torch.int64)))
+        if lengths is not None:
+            lengths = self._hold(lengths, lengths.to(torch.int64))
+        given.append(0 if lengths is None else self._address(lengths))
         given.append(0 if resets is None else self._address(resets))
         given += pool.data_ptr(), pool.nbytes
         given += [e.sizes[n] for n in made.sizes]
@@ -149,15 +152,22 @@ class _Call:
             given += x.data_ptr(), *(x.stride()[::-1] if turned else x.stride())
         given += [sums[v].data_ptr() for v in self.plan.sums_in_order]
         numbers = array("q", given)
-        failure = self.engine.run(numbers.buffer_info()[0])
-        if failure == 1:
-            raise MemoryError("the CPU engine could not get memory for its states and matrices")
-        assert not failure, "a cell and its kernels were compiled for different processors"
+        alive = pool, sums, self
+
+        def again() -> None:
+            assert alive  # all that an address stands for
+            failure = self.engine.run(numbers.buffer_info()[0])
+            if failure == 1:
+                raise MemoryError("the CPU engine could not get memory for its states and matrices")
+            assert not failure, "a cell and its kernels were compiled for different processors"
+
+        again()
         return Result(
             [outputs[v] for v in public],
             final,
             [sums[v] for v in s.sums],
             _kept([streams[v] for v in own]) if keep else None,
+            None if self.copied else again,
         )
 
     def _check(self, name: str, x: Tensor | None, shape: tuple[int, ...], mistaken: bool) -> None:
@@ -169,9 +179,13 @@ class _Call:
             )
 
     def _address(self, x: Tensor) -> int:
-        x = x.contiguous()
-        self.held.append(x)
-        return x.data_ptr()
+        return self._hold(x, x.contiguous()).data_ptr()
+
+    def _hold(self, x: Tensor, as_given: Tensor) -> Tensor:
+        """Keep what the engine is given for `x`, which may be a copy."""
+        self.copied |= as_given is not x
+        self.held.append(as_given)
+        return as_given
 
     def _empty(self, v: Value) -> Tensor:
         e = self.extent
@@ -183,8 +197,7 @@ class _Call:
         for i in self.plan.inputs:
             if i < len(self.inputs):
                 x = self.inputs[i]
-                x = x if x.stride(-1) == 1 else x.contiguous()
-                self.held.append(x)
+                x = self._hold(x, x if x.stride(-1) == 1 else x.contiguous())
                 found += x.data_ptr(), x.stride(0), x.stride(1), self.extent.block
             else:
                 assert kept is not None
