@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from math import inf, isfinite
 from time import perf_counter
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
+from torch.optim.sgd import sgd
 
 from cellwright.language import Cell
 from cellwright.study.gradients import Gradients
@@ -171,7 +172,37 @@ class _Learner:
             )
 
 
-def _optimizer(regime: Regime, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
+class _Steps(Protocol):
+    """What moves weights by their gradients."""
+
+    def step(self) -> object:
+        """Once."""
+
+
+class _Nesterov:
+    """torch's SGD, whose `step` takes twice as long as the update, where sequences come one by one."""
+
+    def __init__(self, parameters: Iterable[Tensor], rate: float, momentum: float) -> None:
+        self.parameters, self.rate, self.momentum = [*parameters], rate, momentum
+        self.velocities: list[Tensor | None] = [None] * len(self.parameters)
+
+    def step(self) -> None:
+        with torch.no_grad():
+            sgd(
+                self.parameters,
+                [p.grad for p in self.parameters if p.grad is not None],
+                self.velocities,
+                fused=True,
+                weight_decay=0.0,
+                momentum=self.momentum,
+                lr=self.rate,
+                dampening=0.0,
+                nesterov=self.momentum > 0,  # torch has no Nesterov's momentum of 0
+                maximize=False,
+            )
+
+
+def _optimizer(regime: Regime, parameters: Iterable[Tensor]) -> _Steps:
     """All fused: one call a step, whatever the number of parameters."""
     rate = regime.learning_rate
     match regime.optimizer:
@@ -180,9 +211,7 @@ def _optimizer(regime: Regime, parameters: Iterable[Tensor]) -> torch.optim.Opti
         case "adamw":
             return torch.optim.AdamW(parameters, rate, weight_decay=regime.weight_decay, fused=True)
         case "nesterov":
-            rate *= 1 - regime.momentum
-            some = regime.momentum > 0  # torch has no Nesterov's momentum of 0
-            return torch.optim.SGD(parameters, rate, regime.momentum, nesterov=some, fused=True)
+            return _Nesterov(parameters, rate * (1 - regime.momentum), regime.momentum)
 
 
 def _evaluate(model: Model, task: Task, split: Split) -> dict[str, float]:
