@@ -7,7 +7,7 @@ from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import cyclopts
 from cyclopts import Parameter
@@ -260,6 +260,115 @@ def compare(
     )
     if not found.complete:
         sys.exit(1)
+
+
+@app.command
+def study(
+    data: str | None = None,
+    /,
+    *,
+    task: str | None = None,
+    preset: str = "modern",
+    cells: str | None = None,
+    trials: int | None = None,
+    minutes: float | None = None,
+    seeds: int | None = None,
+    seed: int = 0,
+    learning_rate: str | None = None,
+    parameters: str | None = None,
+    hidden_size: str | None = None,
+    range_: Annotated[tuple[str, ...], Parameter(name="--range", negative=())] = (),
+    sampler: Literal["random", "tpe"] | None = None,
+    out: Path = Path("study"),
+    baseline: str | None = None,
+    workers: int | None = None,
+    ray: str | None = None,
+    storage: str | None = None,
+) -> None:
+    """Search hyperparameters for cells on data, each with the same budget; keep the best models.
+
+    Writes study.json, trials.csv and a model for each cell. Ctrl-C, or a power cut, loses nothing
+    that is finished: the same command goes on, several at once share the work, and --trials or
+    --cells may have grown. The exit code is 1 where something is missing.
+
+    Parameters
+    ----------
+    data
+        A file, or the name of a task, as for compare.
+    task
+        What to make of the file, where its content leaves a choice.
+    preset
+        modern: AdamW, matched parameters, trials that are worse than others given up early; or
+        odyssey: the search of Greff et al. (2017), LSTM: A Search Space Odyssey, with their nine
+        variants.
+    cells
+        Names of the catalogue, or .cell files, with commas between them; those of the preset
+        without it.
+    trials
+        A cell; without it 30, or 200 in the odyssey.
+    minutes
+        Of training in all, the same for each cell, instead of a number of trials.
+    seeds
+        That the best trial of each cell is trained from again; without it 5, or none in the
+        odyssey.
+    seed
+        Of the study: the same seed, the same trials.
+    learning_rate
+        Where it is searched, as 1e-4,1e-1; or what it is, as 0.01.
+    parameters
+        The same for learned values of a whole model, at the most; each cell's hidden size follows.
+    hidden_size
+        The same for hidden sizes, where cells need not match.
+    range_
+        The same for any hyperparameter, as dropout=0,0.5; may be repeated.
+    sampler
+        random, or tpe, which learns from the trials before; its trials depend on how many run at
+        once.
+    out
+        The folder for the journal of trials, the results and the models.
+    baseline
+        The cell that the others are tested against; the first one without it.
+    workers
+        Trainings at once; as many as there are processor cores without it.
+    ray
+        The address of a Ray cluster that trains, or auto for the one that this machine is part of.
+    storage
+        A PostgreSQL database that keeps the trials, as postgresql://USER@HOST/DATABASE: machines
+        that name the same one share a study.
+    """
+    from cellwright.study.search.study import study
+
+    named = {
+        "learning_rate": learning_rate, "parameters": parameters, "hidden_size": hidden_size
+    }  # fmt: skip
+    found = study(
+        data,
+        cells,
+        preset=preset,
+        ranges={k: v for k, v in named.items() if v is not None} | dict(map(_named, range_)),
+        trials=trials,
+        minutes=minutes,
+        seeds=seeds,
+        seed=seed,
+        sampler=sampler,
+        out=out,
+        baseline=baseline,
+        workers=workers,
+        ray=ray,
+        storage=storage,
+        task=task,
+    )
+    if not found.complete:
+        sys.exit(1)
+
+
+def _named(text: str) -> tuple[str, str]:
+    """`NAME=VALUE` as both."""
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise CellwrightError(f"--range takes NAME=LOW,HIGH or NAME=VALUE; got {text!r}")
+    name = name.strip()
+    return name if " " in name else name.replace("-", "_"), value
 
 
 @app.command

@@ -6,7 +6,7 @@ Shapes: `T` steps, `B` sequences, `N` pairs of a step and a sequence that is not
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
@@ -43,6 +43,9 @@ class Result(NamedTuple):
     """The sums over all steps and sequences, each of its parameter's shape."""
     kept: Kept | None = None
     """The streams out that were to be kept."""
+    again: Callable[[], None] | None = None
+    """Runs once more on the same memory, whatever is in the arguments by then, and gives the result
+    in the same tensors; None where a backend cannot, or where it had to copy an argument."""
 
 
 def run(

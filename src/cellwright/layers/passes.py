@@ -27,6 +27,9 @@ __all__ = [
     "Passes",
     "Plan",
     "backward",
+    "beside",
+    "both",
+    "by_stack",
     "forget",
     "forward",
     "passes",
@@ -167,14 +170,19 @@ _KEPT: dict[int, tuple[Callable[[], Tensor | None], object, tuple[Tensor, ...]]]
 hold its memory, so the address cannot stand for another's."""
 
 
-def _stacked(plan: Plan, parts: Sequence[Tensor]) -> list[Tensor]:
+def stacked(plan: Plan, parts: Sequence[Tensor]) -> list[Tensor]:
     """The inverse of `unstacked`."""
+    return [beside(members) for members in by_stack(plan, parts)]
+
+
+def by_stack(plan: Plan, parts: Sequence[Tensor]) -> list[list[Tensor]]:
+    """What belongs to each parameter of a program, by the tensor that has it, in order."""
     at = dict(zip(plan.places, parts, strict=True))
     members = (at[i] for i in range(len(at)))
-    return [_beside(list(islice(members, n))) for n in plan.counts]
+    return [list(islice(members, n)) for n in plan.counts]
 
 
-def _beside(parts: Sequence[Tensor]) -> Tensor:
+def beside(parts: Sequence[Tensor]) -> Tensor:
     """`torch.cat`, without a copy where the parts lie side by side in memory already."""
     first = parts[0]
     if len(parts) == 1:
@@ -208,7 +216,9 @@ def forward(
     if plan.memory == "small":
         return _forward_in_segments(plan, known, given, parameters)
     wants_streams = any(given.inputs[i].requires_grad for i in plan.by)
-    return _forward(plan, known, given, given.states, parameters, wants_streams, plain)
+    found = _forward(plan, known, given, given.states, parameters, wants_streams, plain)
+    assert found.kept is not None
+    return found.outputs, found.states, found.kept
 
 
 def backward(
@@ -228,7 +238,20 @@ def backward(
     small = plan.memory == "small"
     run = _backward_in_segments if small else _backward
     found = run(plan, known, given, parameters, saved, grads, wants_streams, plain)
-    return found.outputs, found.states, _stacked(plan, found.sums)
+    return found.outputs, found.states, stacked(plan, found.sums)
+
+
+def both(plan: Plan, given: Given) -> tuple[Result, list[Tensor], Result]:
+    """The results of both passes, as backends give them, with `memory="fast"` and without gradients
+    of streams in; between them the gradients that the second one began with, zeros."""
+    known = passes(plan.program, plan.by)
+    parameters = _detached(plan, given.stacks)
+    check_lengths(given.lengths, given.inputs[0].shape[0])
+    there = _forward(plan, known, given, given.states, parameters, False, plain=False)
+    assert there.kept is not None
+    grads = [torch.zeros_like(x) for x in (*there.outputs, *there.states)]
+    back = _backward(plan, known, given, parameters, there.kept, grads, False, plain=False)
+    return there, grads, back
 
 
 def _run(
@@ -282,7 +305,7 @@ def _forward(
     parameters: Sequence[Tensor],
     wants_streams: bool,
     plain: bool,
-) -> tuple[list[Tensor], list[Tensor], Kept]:
+) -> Result:
     n = len(known.program.outputs)
     keep = not plain and _keeps(plan, known, given.inputs[0], wants_streams)
     found = _run(
@@ -294,7 +317,8 @@ def _forward(
         parameters,
         keep=len(known.saved) * keep,
     )
-    return found.outputs[:n], found.states, found.kept or Kept(found.outputs[n:])
+    kept = found.kept or Kept(found.outputs[n:])
+    return Result(found.outputs[:n], found.states, [], kept, found.again)
 
 
 def _backward(
@@ -382,7 +406,8 @@ def _backward_in_segments(
         start = i * each
         part = _segment(given, start, each)
         states = [kept[i] for kept in saved.tensors]
-        again = _forward(plan, known, part, states, parameters, wants_streams, plain)[2]
+        again = _forward(plan, known, part, states, parameters, wants_streams, plain).kept
+        assert again is not None
         by_part = [*(g[start : start + each] for g in grads[:n]), *by_states]
         found = _backward(plan, known, part, parameters, again, by_part, wants_streams, plain, sums)
         del again  # before the next segment needs as much

@@ -3,41 +3,37 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
-from math import ceil, isfinite
+from math import ceil
 from pathlib import Path
-from typing import TypeAlias
 
 from rich.console import Console
 
-from cellwright.errors import CellwrightError
 from cellwright.language import Cell
-from cellwright.language import cell as find_cell
 from cellwright.study.environment import Stopwatch, cores
 from cellwright.study.jobs import Job, jobs
+from cellwright.study.options import (
+    Which,
+    at_least_one,
+    chosen_baseline,
+    chosen_cells,
+    name_of,
+    positive,
+)
+from cellwright.study.processes import Processes
 from cellwright.study.progress import display
 from cellwright.study.results import DEFAULT_CELLS, Comparison, Run, Settings
-from cellwright.study.runner import Finished, Noted, run
+from cellwright.study.runner import Finished, Listed, Noted, run
 from cellwright.study.sizes import hidden_size_for, learned_values
+from cellwright.study.stopping import stoppable
 from cellwright.study.store import Store
 from cellwright.study.tasks import Task, load
+from cellwright.study.words import say
 
-__all__ = ["OptionError", "Plan", "carry_out", "compare"]
-
-Which: TypeAlias = str | os.PathLike[str] | Cell
-
-_COMMA = re.compile(r",(?![^()]*\))")
-"""A comma that is not within brackets."""
-
-
-class OptionError(CellwrightError):
-    """An option of `compare` is out of range, or contradicts another one."""
+__all__ = ["Plan", "carry_out", "compare"]
 
 
 @dataclass(frozen=True)
@@ -97,14 +93,14 @@ def compare(
         CellwrightError: an option, a cell, the data or the folder cannot be used. Nothing has
             been trained then.
     """
-    chosen = _chosen(cells)
-    against = _baseline(baseline, chosen)
-    _at_least_one("seeds", seeds)
-    _at_least_one("parameters", parameters)
-    if minutes is not None and not (minutes > 0 and isfinite(minutes)):
-        raise OptionError(f"--minutes must be more than 0, got {minutes:g}")
+    chosen = chosen_cells(cells)
+    against = chosen_baseline(baseline, chosen)
+    at_least_one("seeds", seeds)
+    at_least_one("parameters", parameters)
+    if minutes is not None:
+        positive("minutes", minutes)
     if workers is not None:
-        _at_least_one("workers", workers)
+        at_least_one("workers", workers)
     loaded = load(data, task)
     settings = Settings(
         cells=tuple(c.name for c in chosen),
@@ -133,16 +129,16 @@ def carry_out(plan: Plan, out: Path, console: Console) -> Comparison:
     # The cell that needs most first: its error names a budget that is enough for all.
     for cell in sorted(plan.cells, key=lambda c: -learned_values(c, ends, 1)):
         hidden_size_for(cell, settings.parameters, ends)
-    todo = jobs(plan.cells, settings, plan.task)
+    todo = jobs(plan.cells, settings, plan.task, plan.share)
     store = Store(out)
     kept = store.load(todo, plan.share)
     runs = dict(kept.runs)
 
-    _say(console, _heading(plan))
+    say(console, _heading(plan))
     for note in kept.notes:
-        _say(console, note)
+        say(console, note)
     if runs:
-        _say(console, f"{len(runs)} of {len(todo)} runs are finished already, in {store.runs}.")
+        say(console, f"{len(runs)} of {len(todo)} runs are finished already, in {store.runs}.")
     interrupted = _train(plan, [job for job in todo if job not in runs], runs, todo, store, console)
 
     comparison = Comparison(
@@ -152,7 +148,7 @@ def carry_out(plan: Plan, out: Path, console: Console) -> Comparison:
         runs=tuple(runs[job] for job in todo if job in runs),
     )
     if interrupted:
-        _say(
+        say(
             console,
             f"Stopped. {len(runs)} of {len(todo)} finished runs are kept in {store.runs}; "
             "the same command goes on.",
@@ -162,7 +158,7 @@ def carry_out(plan: Plan, out: Path, console: Console) -> Comparison:
     store.save_comparison(comparison)
     report.write(comparison, store.report, {cell.name: cell for cell in plan.cells})
     summarise(comparison, console)
-    _say(console, f"Report: {store.report}")
+    say(console, f"Report: {store.report}")
     return comparison
 
 
@@ -183,9 +179,9 @@ def _train(
         sizes[cell.name] = hidden, learned_values(cell, ends, hidden)
     noted: set[str] = set()
     with (
-        _stoppable() as stopping,
+        stoppable() as stopping,
         display(console, plan.task.target.metrics[0], todo, sizes, runs, workers) as board,
-        closing(run(left, plan.task, settings, workers, plan.share, stopping)) as events,
+        closing(run(Listed(left), Processes(plan.task, workers), stopping)) as events,
     ):
         for event in events:
             if isinstance(event, Finished):
@@ -197,60 +193,6 @@ def _train(
                 noted.add(event.text)
             board.show(event)
         return stopping()
-
-
-@contextmanager
-def _stoppable() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C and SIGTERM only ask for an end in here: nothing is cut off halfway."""
-    asked: list[int] = []
-    if threading.current_thread() is not threading.main_thread():  # where signals do not arrive
-        yield lambda: False
-        return
-    before = {
-        number: signal.signal(number, lambda received, _: asked.append(received))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-# --- options ------------------------------------------------------------------------------------
-
-
-def _chosen(cells: str | Sequence[Which]) -> tuple[Cell, ...]:
-    if isinstance(cells, str):
-        cells = [name.strip() for name in _COMMA.split(cells) if name.strip()]
-    chosen = tuple(find_cell(one) for one in cells)
-    if not chosen:
-        raise OptionError("--cells is empty: name at least one cell; `cellwright list` has them")
-    names = [c.name for c in chosen]
-    for i, name in enumerate(names):
-        if name in names[:i]:
-            first = cells[names.index(name)]
-            same = chosen[i].text == chosen[names.index(name)].text
-            remedy = "they are the same, name one" if same else "rename one of the files"
-            raise OptionError(f"--cells has {name} twice ({first} and {cells[i]}): {remedy}")
-    return chosen
-
-
-def _baseline(baseline: Which | None, chosen: Sequence[Cell]) -> Cell:
-    if baseline is None:
-        return chosen[0]
-    found = find_cell(baseline)
-    if found.name not in [c.name for c in chosen]:
-        names = ", ".join(c.name for c in chosen)
-        raise OptionError(
-            f"--baseline {found.name} is not one of the cells compared, {names}: add it to --cells"
-        )
-    return found
-
-
-def _at_least_one(option: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise OptionError(f"--{option} must be a whole number of at least 1, got {value}")
 
 
 # --- words --------------------------------------------------------------------------------------
@@ -266,19 +208,15 @@ def _command(
     workers: int | None,
 ) -> str:
     if not isinstance(cells, str):
-        cells = ",".join(map(_name, cells))
+        cells = ",".join(map(name_of, cells))
     words = ["cellwright", "compare", *([] if data is None else [os.fspath(data)])]
     words += [] if task is None else ["--task", task]
     words += ["--cells", cells, "--parameters", str(settings.parameters)]
     words += ["--seeds", str(settings.seeds)]
     words += [] if settings.minutes is None else ["--minutes", f"{settings.minutes:g}"]
-    words += [] if baseline is None else ["--baseline", _name(baseline)]
+    words += [] if baseline is None else ["--baseline", name_of(baseline)]
     words += [] if workers is None else ["--workers", str(workers)]
     return shlex.join([*words, "--out", os.fspath(out)])
-
-
-def _name(which: Which) -> str:
-    return which.name if isinstance(which, Cell) else os.fspath(which)
 
 
 def _heading(plan: Plan) -> str:
@@ -290,7 +228,3 @@ def _heading(plan: Plan) -> str:
         f"{dataset.name}: {'/'.join(f'{n:,}' for n in sizes)} {what} to train on, "
         f"validate and test; {cells}, {seeds}, at most {settings.parameters:,} parameters."
     )
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=not console.is_terminal)

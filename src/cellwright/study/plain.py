@@ -5,7 +5,7 @@ JSON has no infinity, which is the loss of a run that diverged: it is written as
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from math import inf, isfinite
 from types import NoneType, UnionType
@@ -48,7 +48,7 @@ def _decode(kind: Any, value: Any) -> Any:
     if origin is UnionType:
         if value is None and NoneType in args:
             return None
-        return _decode(next(a for a in args if a is not NoneType), value)
+        return _first([a for a in args if a is not NoneType], value)
     if origin is tuple and isinstance(value, list):
         kinds = [args[0]] * len(value) if args[-1] is Ellipsis else list(args)
         if len(kinds) != len(value):
@@ -65,6 +65,16 @@ def _decode(kind: Any, value: Any) -> Any:
     if isinstance(kind, type) and type(value) is kind:
         return value
     raise _wrong(kind, value)
+
+
+def _first(kinds: Sequence[Any], value: Any) -> Any:
+    """The value as the first of these kinds that it can be."""
+    for kind in kinds[:-1]:
+        try:
+            return _decode(kind, value)
+        except ValueError:
+            continue
+    return _decode(kinds[-1], value)
 
 
 def _wrong(kind: Any, value: object) -> ValueError:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from math import isfinite
@@ -24,7 +25,7 @@ from cellwright.study.results import Run
 from cellwright.study.runner import Event, Failed, Finished, Noted, Progressed, Started
 from cellwright.study.words import duration
 
-__all__ = ["Display", "display"]
+__all__ = ["Board", "Display", "Lines", "display", "span", "took"]
 
 
 class Display(AbstractContextManager["Display"], Protocol):
@@ -49,26 +50,30 @@ def display(
     """
     if console.is_terminal:
         return _Board(console, metric, jobs, sizes, finished, workers)
-    return _Lines(console, metric, len(jobs), len(finished))
+    return Lines(console, len(jobs), len(finished), lambda run: _result(run, metric))
 
 
 # --- lines --------------------------------------------------------------------------------------
 
 
-class _Lines(AbstractContextManager["_Lines"]):
-    """A line a run, as it ends."""
+class Lines(AbstractContextManager["Lines"]):
+    """A line a run, as it ends; `result` is what one says of it."""
 
-    def __init__(self, console: Console, metric: Metric, total: int, done: int) -> None:
-        self.console, self.metric, self.total, self.done = console, metric, total, done
+    def __init__(
+        self, console: Console, total: int | None, done: int, result: Callable[[Run], str]
+    ) -> None:
+        self.console, self.total, self.done, self.result = console, total, done, result
 
     def __exit__(self, *_: object) -> None:
         pass
 
     def show(self, event: Event) -> None:
+        """See `Display`."""
         match event:
             case Finished(job, run):
                 self.done += 1
-                self._print(f"[{self.done}/{self.total}] {job}: {_result(run, self.metric)}")
+                of = "" if self.total is None else f"/{self.total}"
+                self._print(f"[{self.done}{of}] {job}: {self.result(run)}")
             case Failed() | Noted():
                 self._print(_remark(event))
             case Started() | Progressed():
@@ -79,16 +84,21 @@ class _Lines(AbstractContextManager["_Lines"]):
 
 
 def _result(run: Run, metric: Metric) -> str:
-    took = f"{len(run.epochs)} epochs, {duration(run.seconds)}"
     if not isfinite(run.test):
-        return f"diverged ({took})"
+        return f"diverged ({took(run)})"
+    return f"test {metric.text(run.test)} after epoch {run.best_epoch + 1} ({took(run)})"
+
+
+def took(run: Run) -> str:
+    """How long a run was, and why it was no longer."""
     why = {
         "patience": "",
         "epochs": ", the limit",
         "time": ", time was up",
         "diverged": ", then diverged",
+        "pruned": ", pruned",
     }[run.stopped]
-    return f"test {metric.text(run.test)} after epoch {run.best_epoch + 1} ({took}{why})"
+    return f"{len(run.epochs)} epochs, {duration(run.seconds)}{why if isfinite(run.test) else ''}"
 
 
 def _remark(event: Failed | Noted) -> str:
@@ -114,28 +124,17 @@ class _Row:
     """Of the seeds in training."""
 
 
-class _Board(AbstractContextManager["_Board"]):
-    """A row a cell, and how long it will take."""
+class Board(AbstractContextManager["Board"], ABC):
+    """A table that is drawn again and again, and what is below it."""
 
-    def __init__(
-        self,
-        console: Console,
-        metric: Metric,
-        jobs: Sequence[Job],
-        sizes: Mapping[str, tuple[int, int]],
-        finished: Mapping[Job, Run],
-        workers: int,
-    ) -> None:
-        self.console, self.metric, self.jobs = console, metric, jobs
-        self.rows = {name: _Row(*size) for name, size in sizes.items()}
-        self.clock = _Clock(jobs, workers)
-        for job, run in finished.items():
-            self._finish(job, run)
-        # The table is drawn by rich's thread, four times a second.
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        # It is drawn by rich's thread, four times a second.
         self.lock = Lock()
+        self.began = monotonic()
         self.live = Live(self, console=console, refresh_per_second=4, transient=True)
 
-    def __enter__(self) -> _Board:
+    def __enter__(self) -> Board:
         self.live.start()
         return self
 
@@ -148,12 +147,59 @@ class _Board(AbstractContextManager["_Board"]):
         self.live.stop()
 
     def show(self, event: Event) -> None:
+        """See `Display`."""
         with self.lock:
-            self._take(event)
+            self.take(event)
         if isinstance(event, Failed | Noted):
             self.console.print(_remark(event), markup=False, highlight=False)
 
-    def _take(self, event: Event) -> None:
+    @abstractmethod
+    def take(self, event: Event) -> None:
+        """Change what is shown."""
+
+    @abstractmethod
+    def table(self) -> Table:
+        """As of now."""
+
+    @abstractmethod
+    def footer(self) -> tuple[float, float, str, float | None]:
+        """What there is to do and what of it is done, as a bar shows it; that in words; seconds
+        that are left, if that can be told."""
+
+    def __rich__(self) -> RenderableType:
+        with self.lock:
+            total, done, words, left = self.footer()
+            line = Table.grid(padding=(0, 2))
+            line.add_row(
+                ProgressBar(total=total, completed=done, width=24),
+                Text(words),
+                Text(duration(monotonic() - self.began), style="dim"),
+                Text("" if left is None else f"about {duration(left)} left"),
+            )
+            hint = "Ctrl-C stops it and keeps what is finished; the same command then goes on."
+            return Group(self.table(), line, Text(hint, style="dim"))
+
+
+class _Board(Board):
+    """A row a cell, and how long it will take."""
+
+    def __init__(
+        self,
+        console: Console,
+        metric: Metric,
+        jobs: Sequence[Job],
+        sizes: Mapping[str, tuple[int, int]],
+        finished: Mapping[Job, Run],
+        workers: int,
+    ) -> None:
+        super().__init__(console)
+        self.metric, self.jobs = metric, jobs
+        self.rows = {name: _Row(*size) for name, size in sizes.items()}
+        self.clock = _Clock(jobs, workers)
+        for job, run in finished.items():
+            self._finish(job, run)
+
+    def take(self, event: Event) -> None:
         match event:
             case Started(job):
                 self.rows[job.cell.name].epochs[job.seed] = 0
@@ -183,11 +229,7 @@ class _Board(AbstractContextManager["_Board"]):
         if row.best is None or self.metric.is_better(valid, row.best):
             row.best = valid
 
-    def __rich__(self) -> RenderableType:
-        with self.lock:
-            return Group(self._table(), self._footer())
-
-    def _table(self) -> Table:
+    def table(self) -> Table:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
         table.add_column("cell", no_wrap=True, overflow="ellipsis", max_width=20, style="bold")
         for heading in ("hidden", "parameters", "runs", "epoch", "best valid", "mean test"):
@@ -198,27 +240,19 @@ class _Board(AbstractContextManager["_Board"]):
                 str(row.hidden_size),
                 f"{row.parameters:,}",
                 f"{row.done}/{sum(job.cell.name == name for job in self.jobs)}",
-                _span(row.epochs.values()),
+                span(row.epochs.values()),
                 self.metric.text(row.best),
                 self.metric.text(sum(row.tests) / len(row.tests) if row.tests else None),
             )
         return table
 
-    def _footer(self) -> RenderableType:
+    def footer(self) -> tuple[float, float, str, float | None]:
         done = sum(row.done for row in self.rows.values())
-        left = self.clock.left()
-        line = Table.grid(padding=(0, 2))
-        line.add_row(
-            ProgressBar(total=len(self.jobs), completed=self.clock.completed(), width=24),
-            Text(f"{done} of {len(self.jobs)} runs"),
-            Text(duration(self.clock.elapsed()), style="dim"),
-            Text("" if left is None else f"about {duration(left)} left"),
-        )
-        hint = "Ctrl-C stops it and keeps what is finished; the same command then goes on."
-        return Group(line, Text(hint, style="dim"))
+        words = f"{done} of {len(self.jobs)} runs"
+        return len(self.jobs), self.clock.completed(), words, self.clock.left()
 
 
-def _span(epochs: Iterable[int]) -> str:
+def span(epochs: Iterable[int]) -> str:
     """The epochs that a cell's runs are in: `7`, or `3–12`."""
     found = sorted(epochs)
     if not found:
@@ -235,7 +269,6 @@ class _Clock:
         self.running: dict[Job, float] = {}
         self.took: dict[str, list[float]] = {}
         self.done = 0
-        self.began = monotonic()
 
     def start(self, job: Job) -> None:
         self.waiting.pop(job, None)
@@ -249,9 +282,6 @@ class _Clock:
     def give_up(self, job: Job) -> None:
         self.waiting.pop(job, None)
         self.running.pop(job, None)
-
-    def elapsed(self) -> float:
-        return monotonic() - self.began
 
     def left(self) -> float | None:
         """Seconds, or None before anything has finished."""

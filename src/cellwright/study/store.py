@@ -13,11 +13,40 @@ from cellwright.study.jobs import Job
 from cellwright.study.plain import decode, encode
 from cellwright.study.results import Comparison, Run
 
-__all__ = ["Kept", "OutputError", "Store", "read_comparison"]
+__all__ = ["Kept", "OutputError", "Store", "as_json", "read_comparison", "written"]
 
 
 class OutputError(CellwrightError):
     """The output folder cannot be used."""
+
+    @classmethod
+    def of(cls, e: OSError, path: Path) -> OutputError:
+        """What the system says of a path."""
+        return cls(
+            f"{e.filename or path} cannot be written: {e.strerror}. "
+            "Name a folder you may write to with --out."
+        )
+
+
+def written(path: Path, content: bytes) -> None:
+    """Write a file, for good before its name appears: never half of it.
+
+    Raises OutputError where it cannot be written.
+    """
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as e:
+        raise OutputError.of(e, path) from None
+
+
+def as_json(value: object) -> bytes:
+    """Plain data as a file."""
+    return json.dumps(encode(value), indent=1, allow_nan=False).encode()
 
 
 @dataclass(frozen=True)
@@ -58,21 +87,21 @@ class Store:
             probe.write_text("")
             probe.unlink()
         except OSError as e:
-            raise self._unwritable(e, self.runs) from None
+            raise OutputError.of(e, self.runs) from None
 
     def save(self, job: Job, run: Run, granted: float | None) -> None:
         """Keep a finished run, which could have taken `granted` seconds.
 
         Raises OutputError where it cannot be written.
         """
-        self._write(self._file(job), _Record(job.key, granted, run))
+        written(self._file(job), as_json(_Record(job.key, granted, run)))
 
     def save_comparison(self, comparison: Comparison) -> None:
         """Write results.json.
 
         Raises OutputError where it cannot be written.
         """
-        self._write(self.results, comparison)
+        written(self.results, as_json(comparison))
 
     def load(self, jobs: Iterable[Job], granted: float | None) -> Kept:
         """The runs of these jobs that are finished, where a run may take `granted` seconds.
@@ -110,23 +139,6 @@ class Store:
 
     def _file(self, job: Job) -> Path:
         return self.runs / f"{job.key}.json"
-
-    def _write(self, path: Path, value: object) -> None:
-        part = path.with_suffix(".part")
-        try:
-            with part.open("w", encoding="utf-8") as file:
-                json.dump(encode(value), file, indent=1, allow_nan=False)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        except OSError as e:
-            raise self._unwritable(e, path) from None
-
-    def _unwritable(self, e: OSError, path: Path) -> OutputError:
-        return OutputError(
-            f"{e.filename or path} cannot be written: {e.strerror}. "
-            "Name a folder you may write to with --out."
-        )
 
 
 def read_comparison(path: Path) -> Comparison:

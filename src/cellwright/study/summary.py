@@ -8,7 +8,7 @@ from rich.table import Table
 
 from cellwright.study.results import Comparison
 from cellwright.study.verdict import rank, sentences
-from cellwright.study.words import p_value
+from cellwright.study.words import p_value, say
 
 __all__ = ["summarise"]
 
@@ -19,12 +19,12 @@ def summarise(comparison: Comparison, console: Console) -> None:
     console.print(_table(comparison))
     metric = dataset.metric
     trivial = ", ".join(f"{name} {metric.text(value)}" for name, value in dataset.trivial.items())
-    _say(
+    say(
         console,
         f"Test {metric.phrase}, {metric.better} is better. Without learning: {trivial}.",
     )
     for sentence in sentences(comparison):
-        _say(console, sentence)
+        say(console, sentence)
 
 
 def _table(comparison: Comparison) -> Table:
@@ -46,8 +46,3 @@ def _table(comparison: Comparison) -> Table:
             "" if s.cell == baseline else p_value(s.p),
         )
     return table
-
-
-def _say(console: Console, sentence: str) -> None:
-    """Wrapped to a terminal; one line in a pipe."""
-    console.print(sentence, markup=False, highlight=False, soft_wrap=not console.is_terminal)

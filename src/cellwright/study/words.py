@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["amount", "duration", "p_equals", "p_value"]
+from rich.console import Console
+
+__all__ = ["amount", "duration", "p_equals", "p_value", "say"]
 
 
 def p_value(p: float | None) -> str:
@@ -39,3 +41,8 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {more} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def say(console: Console, line: str) -> None:
+    """A line of text, with nothing in it taken for markup; wrapped on a terminal only."""
+    console.print(line, markup=False, highlight=False, soft_wrap=not console.is_terminal)

@@ -186,6 +186,11 @@ class Plan:
         values = [v for v in topological(self._wanted) if v.op not in LEAVES]
         return Evaluation(values, joined=False) if values else None
 
+    @property
+    def computes_once(self) -> bool:
+        """Whether a call computes something of its parameters, before the engine runs."""
+        return self._once is not None
+
     def fixed(self, parameters: Sequence[Tensor], sizes: dict[str, int], dtype: torch.dtype) -> Env:
         """Parameters, and what is made of them."""
         env: Env = dict(zip((q.value for q in self.program.parameters), parameters, strict=True))

@@ -99,6 +99,7 @@ class _Call:
         self.extent = known.extent(shapes, self.engine.block, torch.get_num_threads())
         self.fixed = known.fixed(parameters, self.extent.sizes, self.like.dtype)
         self.held: list[Tensor] = []  # what the engine is given an address of
+        self.copied = known.computes_once
 
     def run(
         self,
@@ -115,7 +116,8 @@ class _Call:
         known = form(self.plan, e, asked)
         numbers = known.numbers[:]
         if lengths is not None:
-            numbers[LENGTHS] = self._address(lengths.to(torch.int64))
+            lengths = self._hold(lengths, lengths.to(torch.int64))
+            numbers[LENGTHS] = self._address(lengths)
         if resets is not None:
             numbers[RESETS] = self._address(resets)
         self._put_streams_in(numbers, known.inputs, kept)
@@ -133,16 +135,23 @@ class _Call:
             wanted = self.plan.layout.schedule.sums
             sums = {v: x.contiguous() for v, x in zip(wanted, onto, strict=True)}
         numbers.extend(self._rest(final, sums))
-        failure = self.engine.run(numbers.buffer_info()[0])
-        if failure == 1:
-            raise MemoryError("the CPU engine could not get memory for its states and matrices")
-        assert not failure, "a cell and its kernels were compiled for different processors"
+        alive = pool, sums, self
+
+        def again() -> None:
+            assert alive  # all that an address stands for
+            failure = self.engine.run(numbers.buffer_info()[0])
+            if failure == 1:
+                raise MemoryError("the CPU engine could not get memory for its states and matrices")
+            assert not failure, "a cell and its kernels were compiled for different processors"
+
+        again()
         s = self.plan.layout.schedule
         return Result(
             [outputs[v] for v in s.outputs[: len(s.outputs) - keep]],
             final,
             [sums[v] for v in s.sums],
             Kept([pool, *(outputs[v] for v in known.seen_too)], known.about) if keep else None,
+            None if self.copied else again,
         )
 
     def _rest(self, final: Sequence[Tensor], sums: Env) -> Iterator[int]:
@@ -169,9 +178,13 @@ class _Call:
             )
 
     def _address(self, x: Tensor) -> int:
-        x = x.contiguous()
-        self.held.append(x)
-        return x.data_ptr()
+        return self._hold(x, x.contiguous()).data_ptr()
+
+    def _hold(self, x: Tensor, as_given: Tensor) -> Tensor:
+        """Keep what the engine is given for `x`, which may be a copy."""
+        self.copied |= as_given is not x
+        self.held.append(as_given)
+        return as_given
 
     def _put_streams_in(self, numbers: array[int], at: int, kept: Kept | None) -> None:
         """Address and strides of each stream that is read."""
@@ -179,8 +192,7 @@ class _Call:
         for i in self.plan.inputs:
             if i < len(self.inputs):
                 x = self.inputs[i]
-                x = x if x.stride(-1) == 1 else x.contiguous()
-                self.held.append(x)
+                x = self._hold(x, x if x.stride(-1) == 1 else x.contiguous())
                 here = (x.data_ptr(), x.stride(0), x.stride(1), block)
             else:
                 assert kept is not None

@@ -7,7 +7,6 @@ from typing import Final
 
 import numpy as np
 
-from cellwright.errors import CellwrightError
 from cellwright.study.readers.errors import DataError
 from cellwright.study.tasks.cases import Cases, Label, label_shares
 from cellwright.study.tasks.generated import Generated
@@ -30,17 +29,12 @@ class Options:
 def digits(options: Options = Options()) -> Task:
     """The 1,797 digits of 8 by 8 pixels that come with scikit-learn, row by row from the top left.
 
-    Raises CellwrightError where scikit-learn is not installed, DataError where an option is out of
-    range.
+    Raises DataError where an option is out of range.
     """
     if options.seed < 0:
         raise DataError(f"digits: seed must be at least 0, got {options.seed}.")
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError:
-        raise CellwrightError(
-            "digits come with scikit-learn, which is not installed: pip install scikit-learn"
-        ) from None
+    from sklearn.datasets import load_digits  # late: it takes a second
+
     images, labels = load_digits(return_X_y=True)
     rng = np.random.default_rng(options.seed)
     rest, test = stratified(labels, 0.2, rng)

@@ -1,0 +1,184 @@
+"""One cell's part in a study: its trials, and the seeds of the best of them, within its budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+
+from optuna.samplers import BaseSampler
+
+from cellwright.language import Cell
+from cellwright.study.jobs import Job
+from cellwright.study.metric import Metric
+from cellwright.study.regime import Regime
+from cellwright.study.results import Run
+from cellwright.study.search.hyperparameters import Range, Setting
+from cellwright.study.search.lane import Done, Lane
+from cellwright.study.search.pruning import Hyperband
+from cellwright.study.search.sampling import seed_of
+from cellwright.study.search.storage import Shared
+
+__all__ = ["Budget", "Contest", "Given", "Rules"]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What each cell gets: trials, or seconds of training, those of its seeds included."""
+
+    trials: int | None
+    seconds: float | None
+    seeds: int
+
+    @property
+    def most(self) -> float | None:
+        """Seconds of one training, so that the seeds of the best trial have as many each."""
+        return None if self.seconds is None else self.seconds / (1 + self.seeds)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is the same for all cells."""
+
+    seed: int
+    metric: Metric
+    ranges: tuple[Range, ...]
+    sampler: Callable[[Callable[[int], int]], BaseSampler]
+    """Made of the seed of each trial, by its number."""
+    pruning: Hyperband | None
+    regime: Callable[[Cell, Setting], Regime]
+
+
+@dataclass(frozen=True)
+class Given:
+    """A job, and where it comes from."""
+
+    job: Job
+    lane: Lane
+    number: int
+
+
+class Contest:
+    """A cell and its lanes."""
+
+    def __init__(self, shared: Shared, cell: Cell, name: str, rules: Rules, budget: Budget) -> None:
+        """`name` says all that decides what a trial gives."""
+        self.cell, self.name, self.rules, self.budget = cell, name, rules, budget
+        self._shared = shared
+        sampler = rules.sampler(self._seed_of_trial)
+        self.lane = Lane(shared, name, rules.metric, rules.ranges, sampler)
+        self._again: Lane | None = None
+        self._began: dict[int, float] = {}
+
+    def _seed_of_trial(self, number: int) -> int:
+        return seed_of(self.rules.seed, self.cell, f"trial {number}")
+
+    # --- what is known -----------------------------------------------------------------------
+
+    @property
+    def done(self) -> dict[int, Done]:
+        """What was done of the trials that the budget asks for."""
+        return self.lane.done(self.budget.trials)
+
+    @property
+    def best(self) -> int | None:
+        """The number of the trial with the best validation, of those not given up if any."""
+        metric = self.rules.metric
+        found = {n: d.run for n, d in self.done.items() if d.run.metrics}
+        whole = {n: run for n, run in found.items() if run.stopped != "pruned"}
+        return min(whole or found, key=lambda n: (metric.order(found[n].valid), n), default=None)
+
+    def would_be_best(self, run: Run) -> bool:
+        """Whether no trial so far is better than one that is just done."""
+        best = self.best
+        if best is None or not run.metrics:
+            return bool(run.metrics)
+        other, order = self.done[best].run, self.rules.metric.order
+        given_up = run.stopped == "pruned", other.stopped == "pruned"
+        return (given_up[0], order(run.valid)) <= (given_up[1], order(other.valid))
+
+    @property
+    def used(self) -> float:
+        """Seconds that trials took, and take so far where this process does them."""
+        now = monotonic()
+        running = sum(now - self._began[n] for n in self.lane.running)
+        return running + sum(done.run.seconds for done in self.done.values())
+
+    @property
+    def left(self) -> float | None:
+        """Seconds for further trials: what the seeds of the best one will take is set aside."""
+        if self.budget.seconds is None:
+            return None
+        best = self.best
+        aside = self.budget.seeds * self.done[best].run.seconds if best is not None else 0.0
+        return self.budget.seconds - self.used - aside
+
+    @property
+    def searched(self) -> bool:
+        """Whether all trials are done that the budget is for."""
+        if self.budget.trials is not None:
+            return not self.lane.open(self.budget.trials)
+        left = self.left
+        assert left is not None
+        return left <= 0 and not self.lane.busy()
+
+    @property
+    def again(self) -> Lane | None:
+        """The seeds of the best trial; None while it is not known, and where none are wanted."""
+        if not self.budget.seeds or not self.searched or (best := self.best) is None:
+            return None
+        name = f"{self.name} trial {best} again"
+        if self._again is None or self._again.name != name:
+            self._again = Lane(self._shared, name, self.rules.metric)
+        return self._again
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to do, by any process."""
+        again = self.again
+        return self.searched and (again is None or not again.open(self.budget.seeds))
+
+    # --- jobs --------------------------------------------------------------------------------
+
+    def next_trial(self, new: bool) -> Given | None:
+        """A trial to do, if there is one; without `new`, only one that was begun before."""
+        left, most = self.left, self.budget.most
+        if left is not None and most is not None:
+            if left <= 0:
+                return None
+            left = min(left, most)
+        taken = self.lane.take(self.budget.trials, left, new)
+        if taken is None:
+            return None
+        self._began[taken.number] = monotonic()
+        label, pruning = f"trial {taken.number}", self.rules.pruning
+        job = Job(
+            cell=self.cell,
+            seed=self._seed_of_trial(taken.number),
+            label=label,
+            key=f"{self.name} {label}",
+            regime=self.rules.regime(self.cell, taken.setting),
+            seconds=left,
+            rungs=pruning.rungs if pruning else (),
+            saved=True,
+        )
+        return Given(job, self.lane, taken.number)
+
+    def next_seed(self, new: bool) -> Given | None:
+        """A seed of the best trial to do, if there is one."""
+        again, best = self.again, self.best
+        if again is None or best is None:
+            return None
+        taken = again.take(self.budget.seeds, self.budget.most, new)
+        if taken is None:
+            return None
+        label = f"trial {best} again, seed {taken.number}"
+        job = Job(
+            cell=self.cell,
+            seed=seed_of(self.rules.seed, self.cell, f"seed {taken.number}"),
+            label=label,
+            key=f"{self.name} {label}",
+            regime=self.rules.regime(self.cell, self.done[best].setting),
+            seconds=self.budget.most,
+        )
+        return Given(job, again, taken.number)
