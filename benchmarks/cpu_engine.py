@@ -31,6 +31,7 @@ from cellwright.language import cell
 from cellwright.layers.recurrent import Recurrent
 from cellwright.study import training
 from cellwright.study.model import Model
+from cellwright.study.regime import regime_of
 from cellwright.study.results import DEFAULT_CELLS, Run, Settings
 from cellwright.study.tasks import load
 from every_cell import operations, torchrecurrent
@@ -210,7 +211,9 @@ def compare() -> Iterator[str]:
 
     def run(name: str, model: type[Model], epochs: int = 60) -> Run:
         training.Model = model  # type: ignore[misc]
-        return training.train(cell(name), 0, load(), replace(settings, epochs=epochs))
+        task = load()
+        regime = regime_of(replace(settings, epochs=epochs), cell(name), task.ends)
+        return training.train(cell(name), 0, task, regime)
 
     settings = Settings(
         cells=DEFAULT_CELLS,

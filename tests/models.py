@@ -56,10 +56,8 @@ class Fatal:
 
 
 class Unreadable:
-    """In the place of a cell: an error of the system as soon as it is used."""
-
-    name = "unreadable"
+    """In the place of a regime: an error of the system as soon as it is used."""
 
     @property
-    def program(self) -> object:
+    def hidden_size(self) -> object:
         raise OSError(28, "No space left on device")

@@ -10,11 +10,12 @@ import numpy as np
 
 from cellwright import cell
 from cellwright.study.compare import Plan
+from cellwright.study.regime import Regime, regime_of
 from cellwright.study.results import Baseline, Comparison, Environment, Run, Settings
 from cellwright.study.tasks.music import Frames, Rolls, music
 from cellwright.study.tasks.task import Task
 
-__all__ = ["MUSIC", "SETTINGS", "comparison", "frames", "plan", "write_music"]
+__all__ = ["MUSIC", "REGIME", "SETTINGS", "comparison", "frames", "plan", "write_music"]
 
 KEYS = 6
 
@@ -49,6 +50,9 @@ SETTINGS = Settings(
     dropout=0.2,
     averaging=0.9,
 )
+
+REGIME: Regime = regime_of(SETTINGS, cell("lstm"), MUSIC.ends)
+"""The LSTM's."""
 
 
 def plan(workers: int = 2, **changes: object) -> Plan:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from multiprocessing import active_children
 from pathlib import Path
@@ -21,11 +22,14 @@ from cellwright import CellwrightError, cell, parse
 from cellwright.study.compare import OptionError, carry_out, compare
 from cellwright.study.jobs import Job, jobs
 from cellwright.study.plain import decode, encode
+from cellwright.study.processes import Processes
 from cellwright.study.progress import display
 from cellwright.study.results import Comparison, Epoch, Run, Settings
 from cellwright.study.runner import (
+    Event,
     Failed,
     Finished,
+    Listed,
     Noted,
     Progressed,
     RunnerError,
@@ -33,6 +37,7 @@ from cellwright.study.runner import (
     run,
 )
 from cellwright.study.store import OutputError, Store, read_comparison
+from cellwright.study.tasks import Task
 from models import Fatal, Unreadable
 from tiny import MUSIC, SETTINGS, plan, write_music
 
@@ -58,6 +63,10 @@ def _losses(comparison: Comparison) -> list[tuple[object, ...]]:
 def _todo(settings: Settings = SETTINGS) -> tuple[Job, ...]:
     cells = [cell(name) for name in settings.cells]
     return jobs(cells, settings, MUSIC)
+
+
+def _run(todo: Sequence[Job], workers: int, task: Task = MUSIC) -> list[Event]:
+    return list(run(Listed(todo), Processes(task, workers), lambda: False))
 
 
 # --- from end to end ----------------------------------------------------------------------------
@@ -259,7 +268,7 @@ def test_an_interruption_before_anything_is_finished(tmp_path: Path) -> None:
 
 def test_a_worker_that_is_killed_stops_nobody_else() -> None:
     fatal = replace(_todo()[0], cell=Fatal())
-    events = list(run([fatal, *_todo()[1:]], MUSIC, SETTINGS, 2, None, lambda: False))
+    events = _run([fatal, *_todo()[1:]], 2)
     (failed,) = [e for e in events if isinstance(e, Failed)]
     assert failed.job is fatal
     assert "SIGKILL: was there too little memory?" in failed.why
@@ -268,34 +277,32 @@ def test_a_worker_that_is_killed_stops_nobody_else() -> None:
 
 
 def test_a_worker_that_is_killed_as_it_starts_is_no_script_without_a_guard() -> None:
-    settings = cast(Settings, Fatal())
+    task = cast(Task, Fatal())
     with pytest.raises(RunnerError, match=r"SIGKILL.* too little memory.*--workers 1"):
-        list(run(_todo(), MUSIC, settings, 2, None, lambda: False))
+        _run(_todo(), 2, task)
     assert active_children() == []
 
 
 def test_an_error_in_a_run_stops_nobody_else(tmp_path: Path) -> None:
     """A run that raises is told in a line, and tried again by the same command."""
     broken = replace(_todo()[0], cell=None)
-    events = list(run([broken, *_todo()[1:]], MUSIC, SETTINGS, 1, None, lambda: False))
+    events = _run([broken, *_todo()[1:]], 1)
     (failed,) = [e for e in events if isinstance(e, Failed)]
     assert failed.job is broken
-    assert failed.why.startswith("AttributeError: ")
+    assert failed.why.startswith("TypeError: ")
     assert sum(isinstance(e, Finished) for e in events) == 3
 
 
 def test_an_error_of_the_system_in_a_run_is_told() -> None:
     """It is not taken for one of the pipe, which ends a worker without a word."""
-    broken = replace(_todo()[0], cell=Unreadable())
-    (failed,) = [
-        e for e in run([broken], MUSIC, SETTINGS, 1, None, lambda: False) if isinstance(e, Failed)
-    ]
+    broken = replace(_todo()[0], regime=Unreadable())
+    (failed,) = [e for e in _run([broken], 1) if isinstance(e, Failed)]
     assert failed.why == "OSError: [Errno 28] No space left on device"
 
 
 def test_closing_the_iterator_ends_the_workers() -> None:
     settings = replace(SETTINGS, epochs=100_000, patience=100_000)
-    events = run(_todo(settings), MUSIC, settings, 2, None, lambda: False)
+    events = run(Listed(_todo(settings)), Processes(MUSIC, 2), lambda: False)
     next(e for e in events if isinstance(e, Progressed))
     assert len(active_children()) == 2
     events.close()
@@ -317,7 +324,7 @@ def test_a_script_without_a_guard_is_told_so(tmp_path: Path) -> None:
         timeout=120,
         check=False,
     )
-    assert 'call compare below `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
+    assert 'start it below `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
 
 
 # --- what is kept -------------------------------------------------------------------------------

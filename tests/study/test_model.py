@@ -37,7 +37,8 @@ def test_hidden_size_is_the_largest_within_the_budget(name: str, budget: int) ->
     asked = task(numbers(6), 9) if budget == 600 else task(Symbols(tuple("abcdefghij"), 4), 10)
     size = hidden_size_for(cell(name), budget, asked.ends)
     counts = [
-        sum(p.numel() for p in Model(cell(name), asked, h).parameters()) for h in (size, size + 1)
+        sum(p.numel() for p in Model(cell(name), asked.form, h).parameters())
+        for h in (size, size + 1)
     ]
     assert counts[0] <= budget < counts[1]
     assert learned_values(cell(name), asked.ends, size) == counts[0]
@@ -58,10 +59,10 @@ def test_a_budget_below_one_unit_names_the_smallest_that_works() -> None:
 
 def test_an_output_of_the_inputs_size_is_read_out() -> None:
     read = parse("g = σ(V h)\nh' = tanh(W x + R h)\noutput g")
-    model = Model(read, MUSIC, 4)
+    model = Model(read, MUSIC.form, 4)
     assert model.readout.in_features == 4
     x_sized = parse("h' = tanh(W x + R h)\ny = x * σ(V h')\noutput y")
-    model = Model(x_sized, MUSIC, 4)
+    model = Model(x_sized, MUSIC.form, 4)
     assert model.readout.in_features == KEYS
     assert sum(p.numel() for p in model.parameters()) == learned_values(x_sized, MUSIC.ends, 4)
     assert model(torch.zeros(3, 2, KEYS), torch.tensor([3, 2]))[0].shape == (3, 2, KEYS)
@@ -85,7 +86,7 @@ def test_nats_are_summed_over_keys_and_frames_and_not_over_padding() -> None:
 
 def test_padding_decides_nothing() -> None:
     torch.manual_seed(0)
-    model = Model(cell("gru"), MUSIC, 4).eval()
+    model = Model(cell("gru"), MUSIC.form, 4).eval()
     x, y = torch.rand(5, 2, KEYS), torch.randint(2, (5, 2, KEYS)).float()
     lengths = torch.tensor([5, 3])
     together = bernoulli(model(x, lengths)[0], y, lengths)
@@ -95,7 +96,9 @@ def test_padding_decides_nothing() -> None:
 
 def test_the_last_step_is_read_out_at_each_sequences_end() -> None:
     torch.manual_seed(0)
-    each, last = (Model(cell("lstm"), task(numbers(KEYS), 3, last), 4) for last in (False, True))
+    each, last = (
+        Model(cell("lstm"), task(numbers(KEYS), 3, last).form, 4) for last in (False, True)
+    )
     last.load_state_dict(each.state_dict())
     x, lengths = torch.rand(5, 2, KEYS), torch.tensor([5, 3])
     steps, state = each(x, lengths)
@@ -109,9 +112,9 @@ def test_the_last_step_is_read_out_at_each_sequences_end() -> None:
 @pytest.mark.parametrize("embedding", [None, 3])
 def test_symbols_are_one_hot_or_embedded(embedding: int | None) -> None:
     torch.manual_seed(0)
-    model = Model(cell("gru"), task(Symbols(tuple("abcde"), embedding), 2), 4)
+    model = Model(cell("gru"), task(Symbols(tuple("abcde"), embedding), 2).form, 4)
     table = model.read.weight if embedding else torch.eye(5)
-    plain = Model(cell("gru"), task(numbers(embedding or 5), 2), 4)
+    plain = Model(cell("gru"), task(numbers(embedding or 5), 2).form, 4)
     plain.load_state_dict(model.state_dict(), strict=False)
     symbols, lengths = torch.tensor([[0, 4], [3, 3], [1, 2]]), torch.tensor([3, 3])
     torch.testing.assert_close(model(symbols, lengths)[0], plain(table[symbols], lengths)[0])
@@ -120,7 +123,7 @@ def test_symbols_are_one_hot_or_embedded(embedding: int | None) -> None:
 def test_a_model_starts_from_frequencies() -> None:
     frequencies = np.linspace(0.05, 0.9, KEYS)
     target = NextFrame(MUSIC.target.names, frequencies)
-    model = Model(cell("lstm"), replace(MUSIC, target=target), 3)
+    model = Model(cell("lstm"), MUSIC.form, 3, start=target.start())
     torch.testing.assert_close(
         torch.sigmoid(model.readout.bias.detach()), torch.from_numpy(frequencies).float()
     )

@@ -21,9 +21,10 @@ from cellwright.language import Cell
 from cellwright.language import cell as find_cell
 from cellwright.study.environment import Stopwatch, cores
 from cellwright.study.jobs import Job, jobs
+from cellwright.study.processes import Processes
 from cellwright.study.progress import display
 from cellwright.study.results import DEFAULT_CELLS, Comparison, Run, Settings
-from cellwright.study.runner import Finished, Noted, run
+from cellwright.study.runner import Finished, Listed, Noted, run
 from cellwright.study.sizes import hidden_size_for, learned_values
 from cellwright.study.store import Store
 from cellwright.study.tasks import Task, load
@@ -133,7 +134,7 @@ def carry_out(plan: Plan, out: Path, console: Console) -> Comparison:
     # The cell that needs most first: its error names a budget that is enough for all.
     for cell in sorted(plan.cells, key=lambda c: -learned_values(c, ends, 1)):
         hidden_size_for(cell, settings.parameters, ends)
-    todo = jobs(plan.cells, settings, plan.task)
+    todo = jobs(plan.cells, settings, plan.task, plan.share)
     store = Store(out)
     kept = store.load(todo, plan.share)
     runs = dict(kept.runs)
@@ -185,7 +186,7 @@ def _train(
     with (
         _stoppable() as stopping,
         display(console, plan.task.target.metrics[0], todo, sizes, runs, workers) as board,
-        closing(run(left, plan.task, settings, workers, plan.share, stopping)) as events,
+        closing(run(Listed(left), Processes(plan.task, workers), stopping)) as events,
     ):
         for event in events:
             if isinstance(event, Finished):

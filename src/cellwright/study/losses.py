@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
@@ -13,8 +14,11 @@ def bernoulli(logits: Tensor, targets: Tensor, lengths: Tensor) -> Tensor:
 
     `logits` and `targets`, of 0 and 1, are `(T, B, K)`, `lengths` `(B,)`.
     """
-    each = binary_cross_entropy_with_logits(logits, targets, reduction="none").sum(2)  # (T, B)
-    return each.masked_fill(past(each, lengths), 0).sum(0)
+    each = binary_cross_entropy_with_logits(logits, targets, reduction="none")  # (T, B, K)
+    if len(lengths) == 1:  # no padding, and a mask takes as long as the rest of it
+        return each.sum((0, 2))
+    steps = each.sum(2)
+    return steps.masked_fill(past(steps, lengths), 0).sum(0)
 
 
 def categorical(logits: Tensor, targets: Tensor) -> Tensor:
@@ -29,4 +33,4 @@ def categorical(logits: Tensor, targets: Tensor) -> Tensor:
 
 def past(steps: Tensor, lengths: Tensor) -> Tensor:
     """Where `steps`, `(T, B)`, is past a sequence's end."""
-    return lengths.new_tensor(range(len(steps))).unsqueeze(1) >= lengths
+    return torch.arange(len(steps)).unsqueeze(1) >= lengths

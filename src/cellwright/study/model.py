@@ -9,7 +9,7 @@ from torch.nn.functional import one_hot
 from cellwright.language import Cell
 from cellwright.layers.recurrent import Recurrent
 from cellwright.study.sizes import output_size
-from cellwright.study.tasks.task import Features, Symbols, Task
+from cellwright.study.tasks.task import Features, Form, Symbols
 
 __all__ = ["Model", "State"]
 
@@ -19,18 +19,24 @@ State = Tensor | tuple[Tensor, ...]
 class Model(nn.Module):
     """What a task asks for, of one cell.
 
-    `dropout` is the probability of zeroing what the readout reads, in training.
+    `dropout` is the probability of zeroing what the readout reads, in training; `start` the
+    readout's biases before anything is learned.
     """
 
-    def __init__(self, cell: Cell, task: Task, hidden_size: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        cell: Cell,
+        form: Form,
+        hidden_size: int,
+        dropout: float = 0.0,
+        start: Tensor | None = None,
+    ) -> None:
         super().__init__()
-        ends = task.ends
-        self.read = _reader(task.reads)
+        self.form, ends = form, form.ends
+        self.read = _reader(form.reads)
         self.recurrent = Recurrent(cell, ends.inputs, hidden_size)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
         self.readout = nn.Linear(output_size(cell, ends.inputs, hidden_size), ends.outputs)
-        self.last = task.target.last
-        start = task.target.start()
         if start is not None:
             with torch.no_grad():
                 self.readout.bias.copy_(start)
@@ -45,10 +51,14 @@ class Model(nn.Module):
         task reads the last step only `(B, outputs)`.
         """
         output, state = self.recurrent(self.read(inputs), state, lengths=lengths)
-        if self.last:
+        return self.read_out(output, lengths), state
+
+    def read_out(self, output: Tensor, lengths: Tensor) -> Tensor:
+        """The readout of what the cell returned, `(T, B, n)`."""
+        if self.form.last:
             output = output[lengths - 1, torch.arange(len(lengths))]
         read: Tensor = self.readout(self.dropout(output))
-        return read, state
+        return read
 
 
 def _reader(reads: Features | Symbols) -> nn.Module:

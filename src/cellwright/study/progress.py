@@ -87,6 +87,7 @@ def _result(run: Run, metric: Metric) -> str:
         "epochs": ", the limit",
         "time": ", time was up",
         "diverged": ", then diverged",
+        "pruned": ", pruned",
     }[run.stopped]
     return f"test {metric.text(run.test)} after epoch {run.best_epoch + 1} ({took}{why})"
 

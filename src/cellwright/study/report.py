@@ -167,6 +167,7 @@ _STOPPED: Mapping[str, str] = {
     "patience": "no progress",
     "epochs": "epoch limit",
     "time": "time limit",
+    "pruned": "pruned",
     "diverged": "divergence",
 }
 

@@ -126,7 +126,8 @@ class Run:
     metrics: dict[str, float]
     """Every metric on the test set, by its name; empty where no epoch had a finite loss."""
     seconds: float
-    stopped: Literal["patience", "epochs", "time", "diverged"]
+    stopped: Literal["patience", "epochs", "time", "diverged", "pruned"]
+    """Pruned is what others were better than, after as many epochs."""
 
 
 @dataclass(frozen=True)

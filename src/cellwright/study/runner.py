@@ -1,31 +1,51 @@
-"""Runs shared out to worker processes: whatever happens to one, the others go on."""
+"""Jobs shared out to workers: whatever happens to one, the others go on."""
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from multiprocessing import resource_tracker
-from multiprocessing.connection import wait
-from typing import TypeAlias
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol, TypeAlias
 
 from cellwright.errors import CellwrightError
 from cellwright.study.jobs import Job
-from cellwright.study.results import Epoch, Run, Settings
-from cellwright.study.tasks.task import Task
-from cellwright.study.worker import Broken, Ready, Warned, work
+from cellwright.study.results import Epoch, Run
+from cellwright.study.worker import Broken, Message, Order, Ready, Warned
 
-__all__ = ["Event", "Failed", "Finished", "Noted", "Progressed", "RunnerError", "Started", "run"]
+__all__ = [
+    "Crew",
+    "Event",
+    "Failed",
+    "Finished",
+    "GoneError",
+    "Listed",
+    "Noted",
+    "Progressed",
+    "RunnerError",
+    "Started",
+    "Supply",
+    "Worker",
+    "run",
+]
 
-_GLANCE = 0.1
-"""Seconds between looks at whether to stop."""
+_GLANCE: Final = 0.1
+"""Seconds between looks at whether to stop, and at what there is to do."""
 
 
 class RunnerError(CellwrightError):
     """No run can be done here."""
+
+
+class GoneError(Exception):
+    """A worker has ended; the text says how."""
+
+    def __init__(self, how: str, remedy: str) -> None:
+        super().__init__(how)
+        self.remedy = remedy
+        """What to do where that happens before it has even started."""
+
+
+# --- what happens -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -49,6 +69,7 @@ class Finished:
 
     job: Job
     run: Run
+    model: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +78,8 @@ class Failed:
 
     job: Job
     why: str
+    lost: bool = False
+    """Whether its worker ended, so that the job itself may be right."""
 
 
 @dataclass(frozen=True)
@@ -68,128 +91,210 @@ class Noted:
 
 Event: TypeAlias = Started | Progressed | Finished | Failed | Noted
 
+# --- what there is to do, and who does it -------------------------------------------------------
 
-def run(
-    jobs: Sequence[Job],
-    task: Task,
-    settings: Settings,
-    workers: int,
-    seconds: float | None,
-    stopping: Callable[[], bool],
-) -> Generator[Event]:
-    """Do all jobs, in order, `workers` at a time, and say what happens.
 
-    Each run ends with the last epoch that fits into `seconds`. Once `stopping()` is true, or when
-    the iterator is closed, all workers are ended at once; what they had finished is still given.
+class Supply(Protocol):
+    """Where jobs come from."""
+
+    @property
+    def over(self) -> bool:
+        """Whether there will be no more."""
+        ...
+
+    def take(self, room: bool) -> Job | None:
+        """The next job, or None where there is none now.
+
+        Where there is no `room`, only one that another job may be waiting for.
+        """
+        ...
+
+    def goes_on(self, job: Job, epochs: Sequence[Epoch]) -> bool | None:
+        """Whether a job at one of its rungs goes on; None where that is not known yet."""
+        ...
+
+
+class Listed:
+    """Jobs in a list, one after another."""
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        self._waiting = deque(jobs)
+
+    @property
+    def over(self) -> bool:
+        """See `Supply`."""
+        return not self._waiting
+
+    def take(self, room: bool) -> Job | None:
+        """See `Supply`."""
+        return self._waiting.popleft() if self._waiting and room else None
+
+    def goes_on(self, job: Job, epochs: Sequence[Epoch]) -> bool | None:
+        """See `Supply`."""
+        return True
+
+
+class Worker(Protocol):
+    """One that does jobs, as `worker.work` does them."""
+
+    def send(self, order: Order) -> None:
+        """Never fails: that it has ended is found out by whoever listens."""
+
+    def receive(self) -> Message:
+        """What it has to say.
+
+        Raises GoneError where it has ended.
+        """
+        ...
+
+    def end(self) -> None:
+        """At once, whatever it does."""
+
+
+class Crew(Protocol):
+    """Workers, wherever they are."""
+
+    @property
+    def size(self) -> int:
+        """How many do something at a time."""
+        ...
+
+    def start(self) -> Worker:
+        """One more."""
+        ...
+
+    def ready(self, workers: Sequence[Worker], seconds: float) -> Sequence[Worker]:
+        """Those with something to say, or that have ended; waits for one for `seconds`."""
+        ...
+
+
+# --- doing it -----------------------------------------------------------------------------------
+
+
+def run(supply: Supply, crew: Crew, stopping: Callable[[], bool]) -> Generator[Event]:
+    """Do all jobs, as many at a time as the crew likes, and say what happens.
+
+    One that waits to be told whether it goes on leaves its place to another one. Once `stopping()`
+    is true, or when the iterator is closed, all workers are ended at once; what they had finished
+    is still given.
 
     Raises RunnerError where workers do not even start.
     """
-    waiting = deque(jobs)
-    pool: list[_Worker] = []
+    team = _Team(supply, crew)
     try:
-        while (waiting or pool) and not stopping():
-            while waiting and len(pool) < workers:
-                worker = _Worker(waiting.popleft(), task, settings, seconds)
-                pool.append(worker)
-                yield Started(worker.job)
-            ready = wait([worker.connection for worker in pool], _GLANCE)
-            for worker in [w for w in pool if w.connection in ready]:
-                yield from worker.events()
-                if not worker.busy and worker.alive and waiting:
-                    yield Started(worker.give(waiting.popleft()))
-                elif not worker.busy:
-                    pool.remove(worker)
-                    worker.end()
-        for worker in pool:
-            while worker.busy and worker.connection.poll():
-                yield from worker.events()
+        while not (team.over or stopping()):
+            yield from team.set_to_work()
+            yield from team.listen(_GLANCE)
+        while team.listens:
+            heard = [*team.listen(0)]
+            if not heard:
+                break
+            yield from heard
     finally:
-        for worker in pool:
-            worker.end()
+        team.end()
 
 
-class _Worker:
-    """A process, and the job it has."""
+class _Team:
+    """The workers of a run."""
 
-    def __init__(self, job: Job, task: Task, settings: Settings, seconds: float | None) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        self.process = context.Process(
-            target=work, args=(theirs, task, settings, seconds), daemon=True
-        )
-        with _deaf():
-            self.process.start()
-        theirs.close()
-        self.ready = False
-        self.alive = True
-        self.give(job)
+    def __init__(self, supply: Supply, crew: Crew) -> None:
+        self.supply, self.crew = supply, crew
+        self.members: list[_Member] = []
 
-    def give(self, job: Job) -> Job:
-        self.job, self.busy = job, True
-        # A worker that has just died cannot take it; the next look finds that out.
-        with suppress(OSError):
-            self.connection.send(job)
-        return job
+    @property
+    def over(self) -> bool:
+        return self.supply.over and not self.listens
+
+    @property
+    def listens(self) -> bool:
+        return any(m.job for m in self.members)
+
+    @property
+    def _full(self) -> bool:
+        return sum(m.job is not None and not m.asks for m in self.members) >= self.crew.size
+
+    def set_to_work(self) -> Iterator[Event]:
+        """Those that wait for an answer, and others as long as there is something to do."""
+        for m in self.members:
+            if m.asks and m.job and not self._full:
+                answer = self.supply.goes_on(m.job, m.epochs)
+                if answer is not None:
+                    m.answer(answer)
+        while not self._full:
+            room = sum(m.job is not None for m in self.members) < 2 * self.crew.size
+            job = self.supply.take(room)
+            if job is None:
+                break
+            idle = next((m for m in self.members if not m.job), None)
+            if idle is None:
+                idle = _Member(self.crew.start())
+                self.members.append(idle)
+            yield idle.give(job)
+        if self.supply.over:
+            for m in [m for m in self.members if not m.job]:
+                self.members.remove(m)
+                m.worker.end()
+
+    def listen(self, seconds: float) -> Iterator[Event]:
+        """What happens within so long."""
+        busy = {id(m.worker): m for m in self.members if m.job}
+        for worker in self.crew.ready([m.worker for m in busy.values()], seconds):
+            member = busy[id(worker)]
+            yield from member.events()
+            if not member.alive:
+                self.members.remove(member)
+                worker.end()
+
+    def end(self) -> None:
+        for m in self.members:
+            m.worker.end()
+
+
+@dataclass(eq=False)
+class _Member:
+    """A worker, and the job it has."""
+
+    worker: Worker
+    job: Job | None = None
+    epochs: list[Epoch] = field(default_factory=list)
+    asks: bool = False
+    ready: bool = False
+    alive: bool = True
+
+    def give(self, job: Job) -> Started:
+        self.job, self.epochs = job, []
+        self.worker.send(job)
+        return Started(job)
+
+    def answer(self, goes_on: bool) -> None:
+        self.asks = False
+        self.worker.send(goes_on)
 
     def events(self) -> Iterator[Event]:
         """What one message means."""
+        assert self.job
         try:
-            message = self.connection.recv()
-        except (EOFError, OSError):
-            self.process.join()
-            self.alive = self.busy = False
+            message = self.worker.receive()
+        except GoneError as e:
+            self.alive = False
             if not self.ready:
-                raise RunnerError(
-                    f"a worker process ended as it started ({self._ending()}). {self._remedy()}"
-                ) from None
-            yield Failed(self.job, f"its worker process ended ({self._ending()})")
+                raise RunnerError(f"a worker ended as it started ({e}). {e.remedy}") from None
+            yield Failed(self.job, f"its worker ended ({e})", lost=True)
+            self.job = None
             return
         if isinstance(message, Ready):
             self.ready = True
         elif isinstance(message, Warned):
             yield Noted(message.text)
         elif isinstance(message, Epoch):
+            self.epochs.append(message)
+            self.asks = len(self.epochs) in self.job.rungs
             yield Progressed(self.job, message)
+        elif isinstance(message, Broken):
+            yield self._over(Failed(self.job, message.why))
         else:
-            self.busy = False
-            if isinstance(message, Broken):
-                yield Failed(self.job, message.why)
-            else:
-                yield Finished(self.job, message)
+            yield self._over(Finished(self.job, message.run, message.model))
 
-    def _ending(self) -> str:
-        code = self.process.exitcode or 0
-        if code >= 0:
-            return f"exit code {code}"
-        memory = ": was there too little memory?" if -code == signal.SIGKILL else ""
-        return f"{signal.Signals(-code).name}{memory}"
-
-    def _remedy(self) -> str:
-        if (self.process.exitcode or 0) < 0:
-            return (
-                "What is finished is kept; the same command goes on, with --workers 1 if need be."
-            )
-        return 'If this is a script, call compare below `if __name__ == "__main__":`'
-
-    def end(self) -> None:
-        self.connection.close()
-        self.process.kill()
-        self.process.join()
-
-
-@contextmanager
-def _deaf() -> Iterator[None]:
-    """Processes started in here do not hear Ctrl-C, not even before they run a line of Python.
-
-    A terminal sends it to them as well; it is this process that ends them.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    # It would start with the first process, and open the signals' way again as it does.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    def _over(self, event: Event) -> Event:
+        self.job = None
+        return event

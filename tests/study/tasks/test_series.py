@@ -71,7 +71,7 @@ def test_accuracies_are_scikit_learns(pairs: list[tuple[int, int]]) -> None:
 
 def test_a_whole_split_is_judged() -> None:
     task = task_of()
-    model = training.Model(cell("gru"), task, 4).eval()
+    model = training.Model(cell("gru"), task.form, 4).eval()
     found = training._evaluate(model, task, task.test)
     split = cases(task, "test")
     with torch.no_grad():

@@ -74,7 +74,7 @@ def test_states_go_on_from_chunk_to_chunk() -> None:
     """What is measured in chunks is what one long run gives."""
     torch.manual_seed(0)
     task = small(POEM * 30)  # two chunks of a thousand
-    model = Model(cell("lstm"), task, 5).eval()
+    model = Model(cell("lstm"), task.form, 5).eval()
     found = training._evaluate(model, task, task.valid)
     whole = torch.from_numpy(codes(task, "valid").astype(np.int64))
     with torch.no_grad():

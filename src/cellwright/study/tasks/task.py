@@ -26,6 +26,7 @@ __all__ = [
     "Batch",
     "Evidence",
     "Features",
+    "Form",
     "Losses",
     "Split",
     "Symbols",
@@ -165,6 +166,22 @@ class Symbols:
         return f"one of {len(self.names):,} symbols a step, {how}"
 
 
+@dataclass(frozen=True)
+class Form:
+    """What a model has around its cell, by names: all that is to be known to build it."""
+
+    reads: Features | Symbols
+    outputs: tuple[str, ...] = field(repr=False)
+    """Of the numbers that the readout gives."""
+    last: bool = False
+    """Whether it is read out after a sequence's last step only, or at each."""
+
+    @property
+    def ends(self) -> Ends:
+        """How wide it is."""
+        return Ends(self.reads.width, len(self.outputs), self.reads.learned)
+
+
 @dataclass(frozen=True, eq=False)
 class Task:
     """What models are trained on, and compared by."""
@@ -196,9 +213,14 @@ class Task:
         return RECIPES[self.kind]
 
     @property
-    def ends(self) -> Ends:
+    def form(self) -> Form:
         """What a model has around its cell."""
-        return Ends(self.reads.width, len(self.target.names), self.reads.learned)
+        return Form(self.reads, self.target.names, self.target.last)
+
+    @property
+    def ends(self) -> Ends:
+        """How wide that is."""
+        return self.form.ends
 
     def summary(self) -> Dataset:
         """What results keep of it, and the report says."""
