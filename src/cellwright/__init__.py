@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         PeepholeLSTM,
     )
     from cellwright.layers.recurrent import Recurrent
+    from cellwright.study.saved import load
 
 __version__ = version("cellwright")
 
@@ -66,6 +67,7 @@ __all__ = [
     "cell",
     "cell_names",
     "init",
+    "load",
     "parse",
 ]
 
@@ -73,6 +75,7 @@ _LATER = {
     "BackendError": "backends.registry",
     "LayerError": "layers.call",
     "Recurrent": "layers.recurrent",
+    "load": "study.saved",
 }
 
 

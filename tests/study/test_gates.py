@@ -13,7 +13,7 @@ import torch
 
 from cellwright import cell, parse
 from cellwright.study.gates import LEVELS, UNKNOWN, example, gates, quantised
-from cellwright.study.gates_view import fragment, page
+from cellwright.study.gates_view import Section, fragment, page
 from cellwright.study.model import Model
 from cellwright.study.tasks.adding import ADDING
 from cellwright.study.tasks.parity import PARITY
@@ -82,7 +82,7 @@ def test_scales_are_a_gates_or_symmetric() -> None:
 def test_the_page_holds_the_planes_and_the_input(task: Task) -> None:
     shown = example(task)
     found = {name: gates(_model(task, name), shown) for name in ("lstm", "gru")}
-    html = page("Gates", shown, found, dict.fromkeys(found, "5 units"))
+    html = page("Gates", Section(shown, found, dict.fromkeys(found, "5 units")))
     for name, own in found.items():
         part = html[html.index(f'data-cell="{name}"') :].partition("</details>")[0]
         packed = re.findall(r'data-values="([^"]*)"', part)
@@ -94,7 +94,7 @@ def test_the_page_holds_the_planes_and_the_input(task: Task) -> None:
 
 def test_what_was_read_is_told_step_by_step() -> None:
     def now(task: Task) -> list[str]:
-        (found,) = re.findall(r'data-now="([^"]*)"', fragment(example(task), {}, {}))
+        (found,) = re.findall(r'data-now="([^"]*)"', fragment(Section(example(task), {}, {})))
         said: list[str] = json.loads(unescape(found))
         return said
 
@@ -113,5 +113,5 @@ def test_hostile_text_stays_text() -> None:
     bad = "<script>alert(1)</script>\"'>"
     own = parse(f"h' = tanh(W x + R h)  # {bad}", bad)
     model = Model(own, MUSIC.form, 3)
-    html = fragment(example(MUSIC), {bad: gates(model, example(MUSIC))}, {bad: bad})
+    html = fragment(Section(example(MUSIC), {bad: gates(model, example(MUSIC))}, {bad: bad}))
     assert "<script" not in html and "&lt;script&gt;" in html

@@ -17,11 +17,14 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from cellwright.errors import CellwrightError
-from cellwright.study.gates import Example, Gates, Plane, quantised
-from cellwright.study.tasks.task import Symbols
+from cellwright.study.gates import Example, Gates, Plane, example, gates, quantised
+from cellwright.study.saved import about, load
+from cellwright.study.tasks.task import Symbols, Task
 
-__all__ = ["PageError", "fragment", "page", "script", "style", "write"]
+__all__ = ["MOST", "PageError", "Section", "drawn", "fragment", "page", "script", "style", "write"]
 
+MOST: Final = 12
+"""Cells that are shown: with more, a page gets too large to send around."""
 _LINES: Final = 6
 """Features that are drawn as lines; of more there is a map."""
 _ROWS: Final = 12
@@ -33,7 +36,7 @@ _COLOURS: Final = ("blue", "orange", "green", "pink", "ochre", "violet")
 
 
 class PageError(CellwrightError):
-    """The page of gates cannot be written where it was asked for."""
+    """Gates cannot be shown of this model on these data, or not be written there."""
 
 
 @dataclass(frozen=True)
@@ -50,23 +53,55 @@ class Input:
     """What was read at each step, in words."""
 
 
-def fragment(shown: Example, cells: Mapping[str, Gates], said: Mapping[str, str]) -> Markup:
-    """The gates of each cell, by its name, over one example.
+@dataclass(frozen=True)
+class Section:
+    """What is shown."""
 
-    `said` is what stands beside a cell's name: how good it is. A page with it needs `style()` in
-    its style sheet, `script()` once behind it, and the colours of report.css.
+    shown: Example
+    cells: Mapping[str, Gates]
+    """By the names of cells."""
+    said: Mapping[str, str]
+    """What stands beside a cell's name: how good it is."""
+
+
+def fragment(section: Section) -> Markup:
+    """The gates of each cell over one example.
+
+    A page with it needs `style()` in its style sheet, `script()` once behind it, and the colours
+    of report.css.
     """
+    shown = section.shown
     return Markup(
         _template("gates.html.jinja").render(
-            steps=shown.steps, whole=shown.whole, read=_input(shown), cells=cells, said=said
+            steps=shown.steps, whole=shown.whole, read=_input(shown), cells=section.cells,
+            said=section.said,
         )
-    )
+    )  # fmt: skip
 
 
-def page(title: str, shown: Example, cells: Mapping[str, Gates], said: Mapping[str, str]) -> str:
+def drawn(task: Task, models: Mapping[str, Path]) -> Section:
+    """The gates of saved models, by their cells' names, over an example of a task's data.
+
+    Raises SavedError for a file that is no model, PageError for one that reads something else.
+    """
+    shown = example(task)
+    cells, said = {}, {}
+    for name, path in list(models.items())[:MOST]:
+        saved, model = about(path), load(path)
+        if saved.form.reads != task.reads:
+            raise PageError(f"{path} reads {saved.form.reads}, and {task.name} gives {task.reads}, "
+                            "or the same of other things. Name the data that the model was "
+                            f"trained on: {saved.dataset.source}")  # fmt: skip
+        cells[name] = gates(model, shown)
+        metric = saved.dataset.metric
+        said[name] = f"{saved.run.hidden_size} hidden units, test {metric.full(saved.run.test)}"
+    return Section(shown, cells, said)
+
+
+def page(title: str, section: Section) -> str:
     """A page of its own, which opens offline."""
     return _template("gates_page.html.jinja").render(
-        title=title, style=Markup(_file("report.css")), gates=fragment(shown, cells, said),
+        title=title, style=Markup(_file("report.css")), gates=fragment(section),
         gates_style=style(), script=script(),
     )  # fmt: skip
 
@@ -149,8 +184,10 @@ def _roll(names: Sequence[str], values: NDArray[np.float64]) -> Input:
     first, last = (int(used[0]), int(used[-1])) if len(used) else (0, len(names) - 1)
     rows = values[:, first : last + 1].T[::-1]
     plane = _whole(rows)
-    now = tuple(" ".join(names[k] for k in np.flatnonzero(row)) or "nothing" for row in values)
-    return Input(plane, tuple(names[first : last + 1][::-1]), (), (), now)
+    now = (" ".join(names[k] for k in np.flatnonzero(row).tolist()) for row in values)
+    return Input(
+        plane, tuple(names[first : last + 1][::-1]), (), (), tuple(one or "nothing" for one in now)
+    )
 
 
 def _channels(names: Sequence[str], values: NDArray[np.float64]) -> Input:

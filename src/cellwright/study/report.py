@@ -9,6 +9,7 @@ from functools import cache
 from importlib.resources import files
 from math import isfinite
 from pathlib import Path
+from typing import Final
 
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup, escape
@@ -16,8 +17,11 @@ from markupsafe import Markup, escape
 from cellwright.errors import CellwrightError
 from cellwright.language import Cell, CellError, cell
 from cellwright.language.difference import Row, difference
+from cellwright.study import gates_view, pictures
 from cellwright.study.figures import NARROW, WIDE, Curve, Dots, colour_of, curves, dots
+from cellwright.study.gates_view import Section
 from cellwright.study.metric import Metric
+from cellwright.study.pictures import picture
 from cellwright.study.published import Published, published
 from cellwright.study.results import Comparison, Run
 from cellwright.study.verdict import Standing, rank, sentences
@@ -30,14 +34,20 @@ class ReportError(CellwrightError):
     """The report cannot be written where it was asked for."""
 
 
-def write(comparison: Comparison, path: Path, cells: Mapping[str, Cell] | None = None) -> None:
+def write(
+    comparison: Comparison,
+    path: Path,
+    cells: Mapping[str, Cell] | None = None,
+    gates: Section | None = None,
+) -> None:
     """Write the report of a finished or interrupted comparison to `path`.
 
-    `cells` gives the cells by their names in the settings; those not given are looked up.
+    `cells` gives the cells by their names in the settings; those not given are looked up. `gates`
+    is what the best models did on an example, where there are any.
 
     Raises ReportError where the file cannot be written.
     """
-    text = render(comparison, cells)
+    text = render(comparison, cells, gates)
     try:
         path.write_text(text, "utf-8", errors="replace")  # a file's name may be any bytes
     except OSError as e:
@@ -45,7 +55,11 @@ def write(comparison: Comparison, path: Path, cells: Mapping[str, Cell] | None =
                           "Name a folder you may write to with --out.") from None  # fmt: skip
 
 
-def render(comparison: Comparison, cells: Mapping[str, Cell] | None = None) -> str:
+def render(
+    comparison: Comparison,
+    cells: Mapping[str, Cell] | None = None,
+    gates: Section | None = None,
+) -> str:
     """The report as HTML; equal comparisons give equal text."""
     settings, dataset = comparison.settings, comparison.dataset
     found = {name: (cells or {}).get(name) or _cell(name) for name in settings.cells}
@@ -53,13 +67,17 @@ def render(comparison: Comparison, cells: Mapping[str, Cell] | None = None) -> s
     styles = {name: i for i, name in enumerate(_baseline_first(comparison))}
     said = sentences(comparison)
     verdicts, caveats = said[: len(styles) - 1], said[len(styles) - 1 :]
+    drawn = [one for one in found.values() if one] if len(found) <= _DRAWN else []
     return _template().render(
         comparison=comparison,
         settings=settings,
         dataset=dataset,
         metric=dataset.metric,
         environment=comparison.environment,
-        style=Markup(_file("report.css")),
+        style=_styles(drawn, gates),
+        gates=gates,
+        gates_html=gates and gates_view.fragment(gates),
+        script=gates and gates_view.script(),
         headline=_headline(standings, settings.baseline, dataset.metric),
         verdicts=verdicts,
         caveats=caveats,
@@ -75,6 +93,9 @@ def render(comparison: Comparison, cells: Mapping[str, Cell] | None = None) -> s
     )  # fmt: skip
 
 
+_DRAWN: Final = 24
+"""Cells whose diagrams a report has; they take up to some seconds each."""
+
 # --- the cells ----------------------------------------------------------------------------------
 
 
@@ -88,13 +109,24 @@ class Card:
     rows: tuple[Row, ...]
     """Its equations on the left, the baseline's on the right."""
     runs: tuple[Run, ...]
+    picture: Markup | None
+    """None in a report of more cells than anybody looks at the pictures of."""
 
 
 def _card(name: str, cells: Mapping[str, Cell | None], comparison: Comparison) -> Card:
     this = cells[name]
     baseline = cells.get(comparison.settings.baseline)
     rows = difference(this, baseline or this) if this else ()
-    return Card(name, this, rows, comparison.of(name))
+    against = None if baseline is this else baseline
+    drawn = picture(this, against) if this and len(cells) <= _DRAWN else None
+    return Card(name, this, rows, comparison.of(name), drawn)
+
+
+def _styles(drawn: Sequence[Cell], gates: Section | None) -> Markup:
+    parts = [Markup(_file("report.css"))]
+    parts += [pictures.style(drawn[0])] if drawn else []
+    parts += [gates_view.style()] if gates else []
+    return Markup().join(parts)
 
 
 def _published(fingerprint: str, cells: Mapping[str, Cell | None]) -> list[Published]:
