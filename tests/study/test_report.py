@@ -210,8 +210,12 @@ def test_diagrams_mark_what_the_baseline_does_not_have() -> None:
 
 def test_equal_comparisons_give_equal_text(tmp_path: Path) -> None:
     for name in ("one", "other"):
-        write(fake(), tmp_path / name)
-    assert (tmp_path / "one").read_text("utf-8") == (tmp_path / "other").read_text("utf-8")
+        write(fake(), tmp_path / f"{name}.html")
+    for ending in (".html", ".md", ".csv"):
+        one, other = (
+            (tmp_path / f"{name}{ending}").read_text("utf-8") for name in ("one", "other")
+        )
+        assert one == other
 
 
 def test_the_answer_stands_first() -> None:

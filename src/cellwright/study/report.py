@@ -1,4 +1,4 @@
-"""report.html: what a comparison found, in one file that opens offline."""
+"""report.html: what a comparison found, in one file that opens offline; tables beside it."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from cellwright.study.metric import Metric
 from cellwright.study.pictures import picture
 from cellwright.study.published import Published, published
 from cellwright.study.results import Comparison, Run
+from cellwright.study.tables import as_csv, as_markdown
 from cellwright.study.verdict import Standing, rank, sentences
 from cellwright.study.words import duration, p_value
 
@@ -40,19 +41,26 @@ def write(
     cells: Mapping[str, Cell] | None = None,
     gates: Section | None = None,
 ) -> None:
-    """Write the report of a finished or interrupted comparison to `path`.
+    """Write the report of a finished or interrupted comparison to `path`, an HTML file.
+
+    Beside it, with other endings, are `.md`, the answer as text, and `.csv`, every run.
 
     `cells` gives the cells by their names in the settings; those not given are looked up. `gates`
     is what the best models did on an example, where there are any.
 
     Raises ReportError where the file cannot be written.
     """
-    text = render(comparison, cells, gates)
-    try:
-        path.write_text(text, "utf-8", errors="replace")  # a file's name may be any bytes
-    except OSError as e:
-        raise ReportError(f"{path} cannot be written: {e.strerror}. "
-                          "Name a folder you may write to with --out.") from None  # fmt: skip
+    headline = _headline(rank(comparison), comparison.settings.baseline, comparison.dataset.metric)
+    for file, text in (
+        (path, render(comparison, cells, gates)),
+        (path.with_suffix(".md"), as_markdown(comparison, headline)),
+        (path.with_suffix(".csv"), as_csv(comparison)),
+    ):
+        try:
+            file.write_text(text, "utf-8", errors="replace")  # a file's name may be any bytes
+        except OSError as e:
+            raise ReportError(f"{file} cannot be written: {e.strerror}. "
+                              "Name a folder you may write to with --out.") from None  # fmt: skip
 
 
 def render(
