@@ -18,7 +18,8 @@ from cellwright.errors import CellwrightError
 from cellwright.language import Cell, CellError, cell
 from cellwright.language.difference import Row, difference
 from cellwright.study import gates_view, pictures
-from cellwright.study.figures import NARROW, WIDE, Curve, Dots, colour_of, curves, dots
+from cellwright.study.drawing import NARROW, WIDE, colour_of
+from cellwright.study.figures import Curve, Dots, curves, dots
 from cellwright.study.gates_view import Section
 from cellwright.study.metric import Metric
 from cellwright.study.pictures import picture
