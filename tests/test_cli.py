@@ -384,6 +384,11 @@ def test_compare_from_a_file_to_a_report(tmp_path: Path) -> None:
     report = (tmp_path / "out" / "report.html").read_text()
     assert all(name in report for name in ("rhn(L=1)", "rhn(L=3)", "s[2] = t[2] * n[2]"))
     assert said.splitlines()[-1] == f"Report: {tmp_path / 'out' / 'report.html'}"
+    model, _ = sorted((tmp_path / "out" / "models").iterdir())
+    assert cellwright("trace", model, data, "-o", tmp_path / "g.html") == (
+        f"Gates: {tmp_path / 'g.html'}\n"
+    )
+    assert 'data-name="t_1"' in (tmp_path / "g.html").read_text()
 
 
 def test_mistakes_in_compare_are_one_line_each(tmp_path: Path) -> None:

@@ -372,6 +372,40 @@ def _named(text: str) -> tuple[str, str]:
 
 
 @app.command
+def trace(
+    model: Path,
+    data: str | None = None,
+    /,
+    *,
+    task: str | None = None,
+    out: Annotated[Path, Parameter(name=["--out", "-o"])] = Path("gates.html"),
+) -> None:
+    """Draw what a trained model does: every named value of its cell, over one example.
+
+    Writes one file that opens offline.
+
+    Parameters
+    ----------
+    model
+        A .safetensors file, as compare and study keep them.
+    data
+        What the model was trained on, or other data of the same kind, as for compare.
+    task
+        What to make of the file, where its content leaves a choice, as for compare.
+    out
+        The file to write.
+    """
+    from cellwright.study.gates_view import drawn, page, write
+    from cellwright.study.saved import about
+    from cellwright.study.tasks import load
+
+    name = about(model).cell.name
+    found = load(data, task)
+    write(page(f"{name} on {found.name}", drawn(found, {name: model})), out)
+    print(f"Gates: {out}")
+
+
+@app.command
 def build(
     *cells: str,
     target: Annotated[tuple[str, ...], Parameter(negative=())] = (),

@@ -14,7 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from cellwright.language import cell_names, parse
+from cellwright.language import cell, cell_names, parse
+from cellwright.study.gates import example, gates
+from cellwright.study.gates_view import Section
+from cellwright.study.model import Model
 from cellwright.study.published import published
 from cellwright.study.report import ReportError, render, write
 from cellwright.study.results import (
@@ -185,10 +188,34 @@ def test_it_opens_offline(state: str) -> None:
                for tag, attrs in page.tags if tag == "a" and attrs["href"])  # fmt: skip
 
 
+def test_the_gates_are_drawn_by_the_only_script() -> None:
+    model = Model(cell("gru"), MUSIC.form, 3)
+    shown = example(MUSIC)
+    section = Section(shown, {"gru": gates(model, shown)}, {"gru": "3 hidden units"})
+    page = Page(render(fake(("lstm", "gru")), gates=section))
+    assert [attrs for tag, attrs in page.tags if tag == "script"] == [{}]
+    assert len([tag for tag, _ in page.tags if tag == "canvas"]) == 1 + len(
+        section.cells["gru"].planes
+    )
+    assert page.attributes("src") == [] and "1 cells" not in page.text
+    assert "The gates at work" in page.text and "The gates at work" not in rendered("whole")
+
+
+def test_diagrams_mark_what_the_baseline_does_not_have() -> None:
+    drawn = re.findall(r'<svg [^>]*class="cell-diagram".*?</svg>', rendered("whole"), re.DOTALL)
+    assert len(drawn) == 4 and rendered("whole").count(".cell-diagram .paper") == 1
+    assert ["changed" in one for one in drawn] == [False, True, True, True]
+    assert "cell-diagram" not in rendered("whole catalogue")
+
+
 def test_equal_comparisons_give_equal_text(tmp_path: Path) -> None:
     for name in ("one", "other"):
-        write(fake(), tmp_path / name)
-    assert (tmp_path / "one").read_text("utf-8") == (tmp_path / "other").read_text("utf-8")
+        write(fake(), tmp_path / f"{name}.html")
+    for ending in (".html", ".md", ".csv"):
+        one, other = (
+            (tmp_path / f"{name}{ending}").read_text("utf-8") for name in ("one", "other")
+        )
+        assert one == other
 
 
 def test_the_answer_stands_first() -> None:
@@ -221,7 +248,7 @@ def test_a_diverged_run_is_in_no_curve() -> None:
     runs = [replace(run, epochs=elsewhere) if run.stopped == "diverged" else run
             for run in comparison.runs]  # fmt: skip
     svgs = [
-        re.findall(r"<svg.*?</svg>", text, re.DOTALL)
+        re.findall(r'<svg class="(?:wide|narrow)".*?</svg>', text, re.DOTALL)
         for text in (rendered("partial"), render(replace(comparison, runs=tuple(runs))))
     ]
     assert len(svgs[0]) == 4 and svgs[0] == svgs[1]

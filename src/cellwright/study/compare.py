@@ -6,7 +6,7 @@ import os
 import shlex
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import ceil
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from rich.console import Console
 from cellwright.language import Cell
 from cellwright.study.environment import Stopwatch, cores
 from cellwright.study.jobs import Job, jobs
+from cellwright.study.models import Models
 from cellwright.study.options import (
     Which,
     at_least_one,
@@ -121,6 +122,7 @@ def carry_out(plan: Plan, out: Path, console: Console) -> Comparison:
     Raises CellwrightError as `compare` does.
     """
     from cellwright.study import report  # late: figures and statistics take a second to import
+    from cellwright.study.gates_view import drawn
     from cellwright.study.summary import summarise
 
     watch = Stopwatch()
@@ -129,8 +131,10 @@ def carry_out(plan: Plan, out: Path, console: Console) -> Comparison:
     # The cell that needs most first: its error names a budget that is enough for all.
     for cell in sorted(plan.cells, key=lambda c: -learned_values(c, ends, 1)):
         hidden_size_for(cell, settings.parameters, ends)
-    todo = jobs(plan.cells, settings, plan.task, plan.share)
+    asked = jobs(plan.cells, settings, plan.task, plan.share)
+    todo = tuple(replace(job, saved=True) for job in asked)
     store = Store(out)
+    models = Models(out, dataset.metric)
     kept = store.load(todo, plan.share)
     runs = dict(kept.runs)
 
@@ -139,7 +143,9 @@ def carry_out(plan: Plan, out: Path, console: Console) -> Comparison:
         say(console, note)
     if runs:
         say(console, f"{len(runs)} of {len(todo)} runs are finished already, in {store.runs}.")
-    interrupted = _train(plan, [job for job in todo if job not in runs], runs, todo, store, console)
+    interrupted = _train(
+        plan, [job for job in todo if job not in runs], runs, todo, store, models, console
+    )
 
     comparison = Comparison(
         settings=settings,
@@ -156,7 +162,9 @@ def carry_out(plan: Plan, out: Path, console: Console) -> Comparison:
     if not runs:
         return comparison
     store.save_comparison(comparison)
-    report.write(comparison, store.report, {cell.name: cell for cell in plan.cells})
+    best = models.best(runs)
+    gates = drawn(plan.task, best) if best else None
+    report.write(comparison, store.report, {cell.name: cell for cell in plan.cells}, gates)
     summarise(comparison, console)
     say(console, f"Report: {store.report}")
     return comparison
@@ -168,6 +176,7 @@ def _train(
     runs: dict[Job, Run],
     todo: Sequence[Job],
     store: Store,
+    models: Models,
     console: Console,
 ) -> bool:
     """Train the jobs that are left, adding to `runs`; whether somebody stopped it."""
@@ -185,6 +194,7 @@ def _train(
     ):
         for event in events:
             if isinstance(event, Finished):
+                models.keep(event.job, event.run, event.model, runs)
                 store.save(event.job, event.run, plan.share)
                 runs[event.job] = event.run
             if isinstance(event, Noted) and event.text in noted:

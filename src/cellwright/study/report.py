@@ -1,4 +1,4 @@
-"""report.html: what a comparison found, in one file that opens offline."""
+"""report.html: what a comparison found, in one file that opens offline; tables beside it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from functools import cache
 from importlib.resources import files
 from math import isfinite
 from pathlib import Path
+from typing import Final
 
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup, escape
@@ -16,10 +17,15 @@ from markupsafe import Markup, escape
 from cellwright.errors import CellwrightError
 from cellwright.language import Cell, CellError, cell
 from cellwright.language.difference import Row, difference
-from cellwright.study.figures import NARROW, WIDE, Curve, Dots, colour_of, curves, dots
+from cellwright.study import gates_view, pictures
+from cellwright.study.drawing import NARROW, WIDE, colour_of
+from cellwright.study.figures import Curve, Dots, curves, dots
+from cellwright.study.gates_view import Section
 from cellwright.study.metric import Metric
+from cellwright.study.pictures import picture
 from cellwright.study.published import Published, published
 from cellwright.study.results import Comparison, Run
+from cellwright.study.tables import as_csv, as_markdown
 from cellwright.study.verdict import Standing, rank, sentences
 from cellwright.study.words import duration, p_value
 
@@ -30,22 +36,39 @@ class ReportError(CellwrightError):
     """The report cannot be written where it was asked for."""
 
 
-def write(comparison: Comparison, path: Path, cells: Mapping[str, Cell] | None = None) -> None:
-    """Write the report of a finished or interrupted comparison to `path`.
+def write(
+    comparison: Comparison,
+    path: Path,
+    cells: Mapping[str, Cell] | None = None,
+    gates: Section | None = None,
+) -> None:
+    """Write the report of a finished or interrupted comparison to `path`, an HTML file.
 
-    `cells` gives the cells by their names in the settings; those not given are looked up.
+    Beside it, with other endings, are `.md`, the answer as text, and `.csv`, every run.
+
+    `cells` gives the cells by their names in the settings; those not given are looked up. `gates`
+    is what the best models did on an example, where there are any.
 
     Raises ReportError where the file cannot be written.
     """
-    text = render(comparison, cells)
-    try:
-        path.write_text(text, "utf-8", errors="replace")  # a file's name may be any bytes
-    except OSError as e:
-        raise ReportError(f"{path} cannot be written: {e.strerror}. "
-                          "Name a folder you may write to with --out.") from None  # fmt: skip
+    headline = _headline(rank(comparison), comparison.settings.baseline, comparison.dataset.metric)
+    for file, text in (
+        (path, render(comparison, cells, gates)),
+        (path.with_suffix(".md"), as_markdown(comparison, headline)),
+        (path.with_suffix(".csv"), as_csv(comparison)),
+    ):
+        try:
+            file.write_text(text, "utf-8", errors="replace")  # a file's name may be any bytes
+        except OSError as e:
+            raise ReportError(f"{file} cannot be written: {e.strerror}. "
+                              "Name a folder you may write to with --out.") from None  # fmt: skip
 
 
-def render(comparison: Comparison, cells: Mapping[str, Cell] | None = None) -> str:
+def render(
+    comparison: Comparison,
+    cells: Mapping[str, Cell] | None = None,
+    gates: Section | None = None,
+) -> str:
     """The report as HTML; equal comparisons give equal text."""
     settings, dataset = comparison.settings, comparison.dataset
     found = {name: (cells or {}).get(name) or _cell(name) for name in settings.cells}
@@ -53,13 +76,17 @@ def render(comparison: Comparison, cells: Mapping[str, Cell] | None = None) -> s
     styles = {name: i for i, name in enumerate(_baseline_first(comparison))}
     said = sentences(comparison)
     verdicts, caveats = said[: len(styles) - 1], said[len(styles) - 1 :]
+    drawn = [one for one in found.values() if one] if len(found) <= _DRAWN else []
     return _template().render(
         comparison=comparison,
         settings=settings,
         dataset=dataset,
         metric=dataset.metric,
         environment=comparison.environment,
-        style=Markup(_file("report.css")),
+        style=_styles(drawn, gates),
+        gates=gates,
+        gates_html=gates and gates_view.fragment(gates),
+        script=gates and gates_view.script(),
         headline=_headline(standings, settings.baseline, dataset.metric),
         verdicts=verdicts,
         caveats=caveats,
@@ -75,6 +102,9 @@ def render(comparison: Comparison, cells: Mapping[str, Cell] | None = None) -> s
     )  # fmt: skip
 
 
+_DRAWN: Final = 24
+"""Cells whose diagrams a report has; they take up to some seconds each."""
+
 # --- the cells ----------------------------------------------------------------------------------
 
 
@@ -88,13 +118,24 @@ class Card:
     rows: tuple[Row, ...]
     """Its equations on the left, the baseline's on the right."""
     runs: tuple[Run, ...]
+    picture: Markup | None
+    """None in a report of more cells than anybody looks at the pictures of."""
 
 
 def _card(name: str, cells: Mapping[str, Cell | None], comparison: Comparison) -> Card:
     this = cells[name]
     baseline = cells.get(comparison.settings.baseline)
     rows = difference(this, baseline or this) if this else ()
-    return Card(name, this, rows, comparison.of(name))
+    against = None if baseline is this else baseline
+    drawn = picture(this, against) if this and len(cells) <= _DRAWN else None
+    return Card(name, this, rows, comparison.of(name), drawn)
+
+
+def _styles(drawn: Sequence[Cell], gates: Section | None) -> Markup:
+    parts = [Markup(_file("report.css"))]
+    parts += [pictures.style(drawn[0])] if drawn else []
+    parts += [gates_view.style()] if gates else []
+    return Markup().join(parts)
 
 
 def _published(fingerprint: str, cells: Mapping[str, Cell | None]) -> list[Published]:

@@ -17,7 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from cellwright.errors import CellwrightError
-from cellwright.language import Cell, CellError, parse
+from cellwright.language import Cell, CellError, GivenError, parse
 from cellwright.study.model import Model
 from cellwright.study.plain import decode, encode
 from cellwright.study.regime import Regime
@@ -50,7 +50,10 @@ class _Record:
 
     version: str
     name: str
+    """Without options."""
     cell: str
+    options: dict[str, float]
+    """Those that are not the text's defaults."""
     shape: _Shape
     dataset: Dataset
     regime: Regime
@@ -79,8 +82,9 @@ def as_file(model: Model, task: Task, regime: Regime, run: Run) -> bytes:
     features, symbols = (reads if isinstance(reads, kind) else None for kind in (Features, Symbols))
     record = _Record(
         version=version("cellwright"),
-        name=cell.name,
+        name=cell.origin,
         cell=cell.text,
+        options={o.name: o.value for o in cell.given},
         shape=_Shape(features, symbols, model.form.outputs, model.form.last),  # type: ignore[arg-type]
         dataset=task.summary(),
         regime=regime,
@@ -130,10 +134,11 @@ def _read(path: Path) -> tuple[Saved, dict[str, Tensor]]:
         if reads is None:
             raise ValueError("it reads nothing")  # noqa: TRY301 - the same remedy
         form = Form(reads, record.shape.outputs, record.shape.last)
-        cell = parse(record.cell, record.name)
+        given = {n: int(v) if v.is_integer() else v for n, v in record.options.items()}
+        cell = parse(record.cell, record.name).with_options(**given)
     except OSError as e:
         raise SavedError(f"{path}: cannot be read: {e.strerror or e}") from None
-    except (SafetensorError, ValueError, RecursionError, CellError) as e:
+    except (SafetensorError, ValueError, RecursionError, CellError, GivenError) as e:
         raise SavedError(f"{path}: is no model that cellwright study has saved ({e})") from None
     found = Saved(cell, form, record.dataset, record.regime, record.run, record.version)
     return found, tensors

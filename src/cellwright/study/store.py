@@ -69,7 +69,7 @@ class Kept:
 
 
 class Store:
-    """The folder `out`: `runs/KEY.json`, `results.json`, `report.html`."""
+    """The folder `out`: `runs/KEY.json`, `results.json`, and reports."""
 
     def __init__(self, out: Path) -> None:
         """Make the folder.
