@@ -15,6 +15,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from cellwright import CellwrightError, cell
 from cellwright.study import training
+from cellwright.study.regime import regime_of
 from cellwright.study.tasks import CLASSICS, DataError, Task, load
 from cellwright.study.tasks.cases import Cases
 from cellwright.study.tasks.recall import Shown
@@ -143,7 +144,8 @@ def test_digits() -> None:
 )
 def test_training_learns_it(which: str, enough: float) -> None:
     settings = replace(SETTINGS, parameters=600, epochs=8, dropout=0.0, batch_size=16)
-    assert training.train(cell("gru"), 0, load(which), settings).test < enough
+    task, gru = load(which), cell("gru")
+    assert training.train(gru, 0, task, regime_of(settings, gru, task.ends)).test < enough
 
 
 @pytest.mark.parametrize(

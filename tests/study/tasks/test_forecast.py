@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from cellwright import cell
 from cellwright.study import training
+from cellwright.study.regime import regime_of
 from cellwright.study.tasks import DataError, Task, load
 from cellwright.study.tasks.seasons import season_of
 from cellwright.study.tasks.windows import Horizon, Windows
@@ -201,7 +202,7 @@ def test_training_learns_what_goes_on_from_the_last_value(tmp_path: Path) -> Non
         write(tmp_path / "a.csv", load_), "forecast(horizon=1,context=12,season=24,base=last)"
     )
     settings = replace(SETTINGS, parameters=500, epochs=8, patience=8, batch_size=32, dropout=0.0)
-    run = training.train(cell("gru"), 0, task, settings)
+    run = training.train(cell("gru"), 0, task, regime_of(settings, cell("gru"), task.ends))
     assert run.test < 0.8 * min(task.summary().trivial.values())
 
 

@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from cellwright import cell
 from cellwright.study import training
 from cellwright.study.readers.ts import Labelled
+from cellwright.study.regime import regime_of
 from cellwright.study.tasks import DataError, Task, load
 from cellwright.study.tasks.cases import Cases, judged
 from cellwright.study.tasks.nearest import nearest, resampled, summaries
@@ -89,7 +90,7 @@ def test_training_tells_what_means_do_not() -> None:
     settings = replace(
         SETTINGS, parameters=800, epochs=60, patience=30, batch_size=8, averaging=0.8
     )
-    run = training.train(cell("gru"), 0, task, settings)
+    run = training.train(cell("gru"), 0, task, regime_of(settings, cell("gru"), task.ends))
     assert run.metrics.keys() == {"accuracy", "balanced accuracy", "loss"}
     assert run.test > max(0.9, task.summary().trivial["majority"])
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from cellwright import cell
 from cellwright.study import training
 from cellwright.study.model import Model
+from cellwright.study.regime import regime_of
 from cellwright.study.tasks import DataError, Task, load
 from cellwright.study.tasks.text import Options, Stream, text
 from shared import DATA, needs_data
@@ -105,7 +106,7 @@ def test_training_goes_back_no_further_than_a_chunk(monkeypatch: pytest.MonkeyPa
 def test_training_learns_more_than_counting() -> None:
     settings = replace(SETTINGS, parameters=2000, epochs=20, patience=20, dropout=0.0)
     task = small(chunk=20)
-    run = training.train(cell("gru"), 0, task, settings)
+    run = training.train(cell("gru"), 0, task, regime_of(settings, cell("gru"), task.ends))
     assert run.test < 0.7 * task.summary().trivial["bigram"]
 
 
