@@ -24,10 +24,11 @@ WORDS = {1: "one stage", 2: "two stages", 3: "three stages"}
 def operations(names: Iterable[str] = cell_names()) -> Iterator[str]:
     """Every cell in training at 100, 32, 128, 128. Where there are products of matrices in the
     recurrence: how many one after another in a step, and time for one operation beside that of
-    `nn.LSTM`. Where there are none: the bytes that a step has to move at the least, which are its
-    streams in and out and what forward keeps for backward, and their share of what a copy of a
-    large array moves in that time; and the share that the products with the input, at the speed of
-    a large product, and those bytes, at the speed of a copy, have of the time when added up."""
+    `nn.LSTM`; both compute the gradient of the input, which `nn.LSTM` does in any case. Where
+    there are none: the bytes that a step has to move at the least, which are its streams in and
+    out and what forward keeps for backward, and their share of what a copy of a large array
+    moves in that time; and the share that the products with the input, at the speed of a large
+    product, and those bytes, at the speed of a copy, have of the time when added up."""
     cells = [cell(name) for name in names]
     recurrent = [c for c in cells if _stages(c)]
     yield from _by_operations(recurrent)
@@ -80,7 +81,8 @@ def _by_bytes(cells: Iterable[Cell]) -> Iterator[str]:
 
 
 def _rows(c: Cell, peers: list[str]) -> Iterator[Measurement]:
-    return bench([c], [Size(100, 32, 128, 128)], THREADS, peers, 0.3, modes=[True])
+    size, beside = Size(100, 32, 128, 128), bool(peers)
+    return bench([c], [size], THREADS, peers, 0.3, modes=[True], input_gradient=beside)
 
 
 def _on(threads: int) -> str:
