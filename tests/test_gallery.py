@@ -102,8 +102,8 @@ def test_speeds_are_those_that_were_measured() -> None:
 @pytest.mark.parametrize("name", cell_names())
 def test_what_is_said_of_every_cell(name: str) -> None:
     found = shown(cell(name), [])
-    sizes = {"I": 88, "H": 36}
-    terms = re.sub(r"(\d) ", r"\1*", found.count).replace("HI", "H*I").replace("²", "**2")
+    sizes = cell(name).sizes(88, 36)
+    terms = re.sub(r"(\w) (?=\w)", r"\1*", found.count).replace("HI", "H*I").replace("²", "**2")
     assert eval(terms, dict(sizes)) == cell(name).program.count(sizes)
     for line in found.lines:
         left, right = (ElementTree.fromstring(side) for side in (line.left, line.right))

@@ -14,7 +14,7 @@ from torch.autograd import forward_ad
 from torch.func import functional_call, grad, jacrev, vmap
 
 from cellwright import LayerError, Recurrent, parse
-from cellwright.language import cell_names
+from cellwright.language import cell, cell_names
 from cellwright.layers.operator import _run, _run_backward, _saved
 from cellwright.layers.passes import MEMORY
 from cellwright.program.program import Program
@@ -155,7 +155,8 @@ def test_vmap_over_a_backward_pass() -> None:
 @pytest.mark.parametrize("name", cell_names())
 def test_gradcheck_and_gradgradcheck(name: str) -> None:
     torch.manual_seed(0)
-    layer = Recurrent(name, 2, 2, dtype=torch.float64)
+    sizes = {o.name: 2 for o in cell(name).options if o.kind == "size"}
+    layer = Recurrent(name, 2, 2, dtype=torch.float64, **sizes)
     x = torch.randn(3, 2, 2, dtype=torch.float64, requires_grad=True)
     states = [torch.randn(1, 2, 2, dtype=torch.float64, requires_grad=True)
               for _ in layer.program.states]  # fmt: skip

@@ -89,7 +89,7 @@ def shown(c: Cell, catalogue: Sequence[Cell]) -> Shown:
         varied_by=[other for other in catalogue if other.like and cell(other.like) == c],
         parameters=list(_parameters(c.program)),
         count=_count(c.program),
-        facts=facts(c.program, SIZES),
+        facts=facts(c.program, c.sizes(SIZES["I"], SIZES["H"])),
         code=_code(c),
         square=c.program.inputs[0].shape != ("I",),
         options=c.options,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from math import log, log2
 from pathlib import Path
@@ -15,9 +16,11 @@ from hypothesis import strategies as st
 
 from cellwright import cell
 from cellwright.study import training
+from cellwright.study.gradients import Judged
 from cellwright.study.model import Model
 from cellwright.study.regime import regime_of
 from cellwright.study.tasks import DataError, Task, load
+from cellwright.study.tasks.task import Batch
 from cellwright.study.tasks.text import Options, Stream, text
 from shared import DATA, needs_data
 from tiny import SETTINGS
@@ -88,19 +91,20 @@ def test_states_go_on_from_chunk_to_chunk() -> None:
 def test_training_goes_back_no_further_than_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
     """The states of the chunk before are values: no gradient leads through them."""
     task = small()
-    learner = training._Learner(cell("gru"), 4, task, SETTINGS, 0)
-    states = []
-    forward = learner.model.forward
+    gru = cell("gru")
+    learner = training._Learner(gru, task, regime_of(SETTINGS, gru, task.ends), 0)
+    given = []
+    of = learner.gradients.of
 
-    def watched(inputs: torch.Tensor, lengths: torch.Tensor, state: object) -> object:
-        states.append(state)
-        return forward(inputs, lengths, state)
+    def watched(batch: Batch, states: Sequence[torch.Tensor] | None, summed: bool) -> Judged:
+        given.append(None if states is None else [(s.requires_grad, s.clone()) for s in states])
+        return of(batch, states, summed)
 
-    monkeypatch.setattr(learner.model, "forward", watched)
+    monkeypatch.setattr(learner.gradients, "of", watched)
     assert learner.epoch() > 0
-    assert states[0] is None
-    assert len(states) > 3
-    assert all(s is not None and not s.requires_grad and s.abs().sum() > 0 for s in states[1:])
+    assert given[0] is None
+    assert len(given) > 3
+    assert all(s and not s[0][0] and s[0][1].abs().sum() > 0 for s in given[1:])
 
 
 def test_training_learns_more_than_counting() -> None:
