@@ -33,6 +33,7 @@ from cellwright.study import training
 from cellwright.study.model import Model
 from cellwright.study.regime import regime_of
 from cellwright.study.results import DEFAULT_CELLS, Run, Settings
+from cellwright.study.search.presets import preset
 from cellwright.study.tasks import load
 from every_cell import operations, torchrecurrent
 from saved import save
@@ -201,8 +202,8 @@ def threads() -> Iterator[str]:
 
 
 def compare() -> Iterator[str]:
-    """A run of each cell of `make compare` on the engine, and on the reference, which was the only
-    backend before."""
+    """A run of each cell of `make compare`, and of each variant of Greff et al. (2017), on the
+    engine, and on the reference, which is a loop in Python over torch's operations."""
 
     class OnReference(Model):
         def __init__(self, *args: Any) -> None:
@@ -227,7 +228,7 @@ def compare() -> Iterator[str]:
     yield "| cell | engine, s a run (test loss) | reference, s a run (test loss) | |"
     yield "|---|---|---|---|"
     both = [0.0, 0.0]
-    for name in DEFAULT_CELLS:
+    for name in dict.fromkeys((*DEFAULT_CELLS, *preset("odyssey").cells)):
         run(name, Model, epochs=1)  # compiled, if it was not
         runs = [run(name, model) for model in (Model, OnReference)]
         both = [a + r.seconds for a, r in zip(both, runs, strict=True)]
