@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from math import isfinite
 
 from cellwright.study.results import Comparison
-from cellwright.study.verdict import rank, sentences
+from cellwright.study.verdict import headline, rank, sentences
 from cellwright.study.words import duration, p_value
 
 __all__ = ["as_csv", "as_markdown"]
@@ -35,7 +35,7 @@ def as_csv(comparison: Comparison) -> str:
     return out.getvalue()
 
 
-def as_markdown(comparison: Comparison, headline: str) -> str:
+def as_markdown(comparison: Comparison) -> str:
     """The answer, the ranking and how it was run, to be pasted where text goes."""
     metric, settings = comparison.dataset.metric, comparison.settings
     table = [["Cell", f"Test {metric.phrase}", "95% interval", f"Against {settings.baseline}", "p",
@@ -51,7 +51,7 @@ def as_markdown(comparison: Comparison, headline: str) -> str:
         "\n\n".join(
             part
             for part in (
-                f"# {_plain(headline)}",
+                f"# {_plain(headline(comparison))}",
                 said,
                 _table(table),
                 f"Of the {metric.phrase} {metric.better} is better. p is that "
