@@ -67,10 +67,15 @@ def baseline_first(names: Sequence[str], baseline: str) -> list[str]:
     return sorted(names, key=lambda name: name != baseline)
 
 
-def published_of(fingerprint: str, cells: Mapping[str, Cell | None]) -> list[Published]:
-    """What papers report of these cells: of the catalogue's, not of a file with the same name."""
+def published_of(
+    fingerprint: str, cells: Mapping[str, Cell | None], searched: bool = False
+) -> list[Published]:
+    """What papers report of these cells: of the catalogue's, not of a file with the same name.
+
+    Beside a search, what a search found at best is worth telling, whichever cell that was.
+    """
     same = {name for name, this in cells.items()
             if this and (of := known(name)) and of.text == this.text}  # fmt: skip
     papers = [replace(paper, test={name: paper.test[name] for name in paper.test if name in same})
               for paper in published(fingerprint)]  # fmt: skip
-    return [paper for paper in papers if paper.test]
+    return [p for p in papers if p.test or (searched and same and p.best is not None)]

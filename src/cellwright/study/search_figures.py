@@ -30,8 +30,7 @@ from cellwright.study.metric import Metric
 from cellwright.study.statistics.budget import Curve
 from cellwright.study.statistics.importance import Importances
 from cellwright.study.statistics.surface import Marginal
-from cellwright.study.statistics.versus import Searched, Versus
-from cellwright.study.statistics.welch import CONFIDENCE
+from cellwright.study.statistics.versus import Pair
 from cellwright.study.words import p_value
 
 if TYPE_CHECKING:
@@ -181,7 +180,7 @@ def marginals(lines: Sequence[Run], metric: Metric, log: bool, width: int, label
 
 
 def matrix(
-    found: Mapping[str, Mapping[str, Versus | Searched | None]],
+    found: Mapping[str, Mapping[str, Pair | None]],
     metric: Metric,
     width: int,
     label: str,
@@ -278,16 +277,14 @@ def _logarithmic(ax: Axes, width: int) -> None:
     ax.xaxis.set_minor_locator(NullLocator())
 
 
-def _field(ax: Axes, x: int, y: int, one: Versus | Searched, metric: Metric, size: int) -> None:
-    apart = one.difference if isinstance(one, Searched) else one.contrast.difference
-    shown = one.p < 1 - CONFIDENCE
-    better = metric.order(apart) < 0
-    if shown:
+def _field(ax: Axes, x: int, y: int, one: Pair, metric: Metric, size: int) -> None:
+    better = metric.order(one.difference) < 0
+    if one.shown:
         ax.fill_between((x - 0.47, x + 0.47), y - 0.46, y + 0.46, linewidth=0, alpha=0.35,
                         color=STAND_IN["green" if better else "orange"])  # fmt: skip
-    sign = ("+" if better else "−") if shown else ""
+    sign = ("+" if better else "−") if one.shown else ""
     ax.text(x, y, f"{sign} {p_value(one.p)}".strip(), ha="center", va="center", fontsize=size,
-            weight="bold" if shown else "normal")  # fmt: skip
+            weight="bold" if one.shown else "normal")  # fmt: skip
 
 
 def _beside(
