@@ -19,11 +19,11 @@ def as_markdown(found: Findings) -> str:
               "Best trial", "Hidden units", "Parameters", "Trials"]]  # fmt: skip
     for place in found.places:
         claim, run = place.claim, place.best.run if place.best else None
-        ends = claim.interval if claim else None
+        apart, ends = (claim.difference, claim.interval) if claim else (None, None)
         table.append([
             place.cell,
             metric.text(place.mean),
-            "baseline" if place.cell == baseline else metric.signed(claim.difference if claim else None),
+            "baseline" if place.cell == baseline else metric.signed(apart),
             " to ".join(map(metric.signed, ends)) if ends else "–",
             p_value(claim.p if claim else None),
             metric.text(run.test if run else None),
