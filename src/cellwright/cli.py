@@ -402,7 +402,9 @@ def report(
     if other is None:
         print(f"Report: {rewrite(folder, data, task, console)}")
     else:
-        names = (folder.name, other.name) if folder.name != other.name else (f"{folder}", f"{other}")
+        names = (
+            (folder.name, other.name) if folder.name != other.name else (f"{folder}", f"{other}")
+        )
         tell(read_study(folder), read_study(other), names, console)
 
 

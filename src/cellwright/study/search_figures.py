@@ -207,7 +207,7 @@ def matrix(
             for y, variant in enumerate(names):
                 one = found[baseline].get(variant)
                 if one is not None:
-                    _field(ax, x, y, one, metric, 12 if side > 44 else 8)
+                    _field(ax, x, y, one, metric, side)
         return as_svg(figure, f"matrix-{width}", label)
 
 
@@ -271,19 +271,25 @@ def _logarithmic(ax: Axes, width: int) -> None:
     """Along x, of what is drawn, with numbers as people write them, few enough for the width."""
     ax.set_xscale("log")
     low, high = ax.get_xlim()
-    few = high / low > (10_000 if width == WIDE else 30)
-    ax.xaxis.set_major_locator(LogLocator(subs=(1,) if few else (1, 2, 5), numticks=6))
+    most = 6 if width == WIDE else 3
+    if high / low < 10:
+        ax.xaxis.set_major_locator(MaxNLocator(most - 1, steps=STEPS))
+    else:
+        few = high / low > (10_000 if width == WIDE else 30)
+        ax.xaxis.set_major_locator(LogLocator(subs=(1,) if few else (1, 2, 5), numticks=most))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     ax.xaxis.set_minor_locator(NullLocator())
 
 
-def _field(ax: Axes, x: int, y: int, one: Pair, metric: Metric, size: int) -> None:
+def _field(ax: Axes, x: int, y: int, one: Pair, metric: Metric, side: float) -> None:
+    """p, where a field of so many pixels has room for it; else only what is shown."""
     better = metric.order(one.difference) < 0
     if one.shown:
         ax.fill_between((x - 0.47, x + 0.47), y - 0.46, y + 0.46, linewidth=0, alpha=0.35,
                         color=STAND_IN["green" if better else "orange"])  # fmt: skip
     sign = ("+" if better else "−") if one.shown else ""
-    ax.text(x, y, f"{sign} {p_value(one.p)}".strip(), ha="center", va="center", fontsize=size,
+    text = f"{sign} {p_value(one.p)}".strip() if side > 40 else sign or "·"
+    ax.text(x, y, text, ha="center", va="center", fontsize=12 if side > 62 or side < 40 else 9,
             weight="bold" if one.shown else "normal")  # fmt: skip
 
 

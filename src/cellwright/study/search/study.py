@@ -189,8 +189,6 @@ def carry_out(plan: Plan, out: Path, console: Console) -> Study:
 
     Raises CellwrightError as `study` does.
     """
-    from cellwright.study.search import report  # late: figures take a second to import
-
     watch = Stopwatch()
     crew = _crew(plan)
     rules = _rules(plan)
@@ -213,6 +211,9 @@ def carry_out(plan: Plan, out: Path, console: Console) -> Study:
     summarise(found, console)
     say(console, f"Study: {files.study}; trials: {files.trials}; models: {files.models.folder}")
     if any(one.trials for one in found.cells):
+        say(console, "Writing the report …")
+        from cellwright.study.search import report  # late: figures take seconds to import
+
         say(console, f"Report: {report.write(found, out, plan.task)}")
     return found
 
