@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from cellwright import cell
-from cellwright.study.results import Dataset, Environment, Epoch, Run
+from cellwright.study.results import Baseline, Dataset, Environment, Epoch, Run
 from cellwright.study.search.hyperparameters import Range, Setting
 from cellwright.study.search.presets import preset
 from cellwright.study.search.results import Searched, Study, Trial
@@ -52,7 +52,8 @@ def searched(
             if best
         ]
         found.append(replace(one, again=tuple(again)))
-    about: Dataset = replace(MUSIC.summary(), **dataset)  # type: ignore[arg-type]
+    counting = Baseline("static", "counting", {"loss": 11.5})
+    about: Dataset = replace(MUSIC.summary(), **{"baselines": (counting,), **dataset})  # type: ignore[arg-type]
     edges = {one.cell: one.edges(about.metric, settings.ranges) for one in found}
     ran = Environment("0.1.0", "2.13.0", "3.11.2", "Linux 6.1", "a processor", 2,
                       "cellwright study", "2026-11-23T17:00:00Z", 214.2)  # fmt: skip

@@ -110,6 +110,9 @@ def expected(
         first = min(line.curve.at[0] for line in lines)
         last = max(line.curve.at[-1] for line in lines)
         ax.set_xlim(first, last if last > first else first + 1)
+        ax.xaxis.set_major_locator(
+            MaxNLocator(8 if width == WIDE else 4, integer=over == "trials", steps=[1, 2, 5, 10])
+        )
         ax.set_title(f"expected test {metric.axis}", loc="left", fontsize=13, pad=10)
         ax.set_xlabel(over if over == "trials" else "seconds of training", labelpad=6)
         bottom, top = ax.get_ylim()

@@ -316,6 +316,8 @@ def test_the_command_takes_options(
         app(f"report {out}{options}", exit_on_error=False, result_action="return_value")
         assert ('data-cell="gru"' in (out / "report.html").read_text()) == gates
         assert ("Without the gates" in capsys.readouterr().out) != gates
+    with pytest.raises(CellwrightError, match="is not what the study was about"):
+        app(f"report {out} --data parity", exit_on_error=False, result_action="return_value")
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def _few() -> Iterator[None]:
         for module in (effects, versus):
             patch.setattr(module, "RESAMPLES", 199)
         for module in (importance, surface):
-            patch.setattr(module, "TREES", 8)
+            patch.setattr(module, "TREES", 20)
         yield
 
 

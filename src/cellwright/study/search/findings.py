@@ -38,6 +38,8 @@ FEW: Final = 10
 """Fewer trials say nothing of what matters to a cell."""
 _DRAWN: Final = ("learning_rate", "hidden_size", "parameters")
 """Hyperparameters along which results are drawn, where they were searched."""
+_LEAST: Final = 5
+"""Of fewer trials there is no curve of what a search finds: its band would be all there is."""
 _TIMES: Final = 24
 """Places of a curve over time."""
 
@@ -176,14 +178,15 @@ def _over_trials(
     trials: Mapping[str, Sequence[Trial]], metric: Metric, end: float | None
 ) -> dict[str, Curve]:
     ends = None if end is None else (end, end)
-    curves = {name: by_trials(own, metric, worst=ends) for name, own in trials.items()}
-    return {name: curve for name, curve in curves.items() if curve and len(curve.at) > 1}
+    many = {name: own for name, own in trials.items() if len(own) >= _LEAST}
+    curves = {name: by_trials(own, metric, worst=ends) for name, own in many.items()}
+    return {name: curve for name, curve in curves.items() if curve}
 
 
 def _over_time(
     trials: Mapping[str, Sequence[Trial]], metric: Metric, end: float | None
 ) -> dict[str, Curve]:
-    many = {name: own for name, own in trials.items() if len(own) > 1}
+    many = {name: own for name, own in trials.items() if len(own) >= _LEAST}
     if not many:
         return {}
     least = max(min(t.seconds for t in own) for own in many.values())
