@@ -11,10 +11,12 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 
+from pytest import MonkeyPatch
 from rich.console import Console
 
 from cellwright import cell
 from cellwright.study.runner import Worker
+from cellwright.study.search import report
 from cellwright.study.search.presets import Preset, preset
 from cellwright.study.search.results import Study
 from cellwright.study.search.study import Plan, carry_out, settings_of
@@ -22,7 +24,7 @@ from cellwright.study.tasks import Task
 from cellwright.study.worker import Message, Order, work
 from tiny import MUSIC
 
-__all__ = ["PRESET", "Here", "command", "figures", "plan"]
+__all__ = ["PRESET", "Here", "command", "figures", "plan", "unreported"]
 
 PRESET: Preset = replace(
     preset("modern").overridden([("parameters", "100,400"), ("learning_rate", "1e-3,1e-1")]),
@@ -45,6 +47,11 @@ def plan(
     given = {"trials": 6, "seeds": 2, **options}
     settings = settings_of(preset, MUSIC, names, names[0], **given)  # type: ignore[arg-type]
     return Plan(tuple(map(cell, names)), MUSIC, settings, workers, storage, ray, "test")
+
+
+def unreported(patch: MonkeyPatch) -> None:
+    """A study without its report, which takes longer than a small study itself."""
+    patch.setattr(report, "write", lambda study, out, task=None: out / "report.html")
 
 
 class Here:
@@ -146,6 +153,7 @@ def _main(out: str, *words: str) -> int:
     places = {name: options.pop(name, None) for name in ("storage", "ray")}
     numbers = {name: int(value) for name, value in options.items()}
     asked = plan(**{"workers": 1, **places, **numbers})  # type: ignore[arg-type]
+    unreported(MonkeyPatch())
     return 0 if carry_out(asked, Path(out), Console(width=200)).complete else 1
 
 

@@ -287,9 +287,9 @@ def study(
 ) -> None:
     """Search hyperparameters for cells on data, each with the same budget; keep the best models.
 
-    Writes study.json, trials.csv and a model for each cell. Ctrl-C, or a power cut, loses nothing
-    that is finished: the same command goes on, several at once share the work, and --trials or
-    --cells may have grown. The exit code is 1 where something is missing.
+    Writes report.html, study.json, trials.csv and a model for each cell. Ctrl-C, or a power cut,
+    loses nothing that is finished: the same command goes on, several at once share the work, and
+    --trials or --cells may have grown. The exit code is 1 where something is missing.
 
     Parameters
     ----------
@@ -369,6 +369,43 @@ def _named(text: str) -> tuple[str, str]:
         raise CellwrightError(f"--range takes NAME=LOW,HIGH or NAME=VALUE; got {text!r}")
     name = name.strip()
     return name if " " in name else name.replace("-", "_"), value
+
+
+@app.command
+def report(
+    folder: Path,
+    other: Path | None = None,
+    /,
+    *,
+    data: str | None = None,
+    task: str | None = None,
+) -> None:
+    """Write a study's report again, without training; or set one study beside another.
+
+    Parameters
+    ----------
+    folder
+        Where study put its study.json.
+    other
+        Another one, of the same data: both rankings are printed, and the cells that both have are
+        tested; nothing is written.
+    data
+        What the study was about, where it is no longer where it was; the gates are drawn over an
+        example of it.
+    task
+        What to make of the data, as for study.
+    """
+    from cellwright.study.search.again import rewrite, tell
+    from cellwright.study.search.files import read_study
+
+    console = Console(highlight=False)
+    if other is None:
+        print(f"Report: {rewrite(folder, data, task, console)}")
+    else:
+        names = (
+            (folder.name, other.name) if folder.name != other.name else (f"{folder}", f"{other}")
+        )
+        tell(read_study(folder), read_study(other), names, console)
 
 
 @app.command

@@ -8,8 +8,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
-from html.parser import HTMLParser
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -28,6 +26,7 @@ from cellwright.study.results import (
     Run,
     Settings,
 )
+from pages import HOSTILE, JSB, Page, check_page
 from tiny import MUSIC
 
 
@@ -75,53 +74,6 @@ def fake(
     )  # fmt: skip
 
 
-JSB = "4a295a41d510f4a64eb7b524bbfa1bd3de1ad1f723edfd12a6ae50ae33b64e00"
-"""The fingerprint of the published set, whatever file it came in."""
-VOID = {"meta", "br", "wbr", "link", "img", "input", "hr"}
-
-
-class Page(HTMLParser):
-    """Fails where an element is closed that is not the innermost open one; keeps what tests ask."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        names = [name for name, _ in attrs]
-        assert len(names) == len(set(names)), f"{tag} repeats an attribute: {names}"
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert "svg" in self.open, f"{tag} is not closed"
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open and self.open[-1] == tag, f"{tag} closed in {self.open}"
-        self.open.pop()
-
-    def handle_data(self, data: str) -> None:
-        if not {"style", "title"} & set(self.open):
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join("".join(self.words).split())
-
-    def attributes(self, *names: str) -> list[str]:
-        return [v for _, attrs in self.tags for k, v in attrs.items() if k in names and v]
-
-
-HOSTILE = "<script>alert(1)</script>\"'><img src=http://evil.example/x onerror=a> $\\frac & {{ 7 }}"
-
-
 def partial() -> Comparison:
     """Interrupted: one cell short of seeds, one without any, one run diverged, others cut off."""
     whole = fake(("lstm", "gru", "janet", "rnn"))
@@ -162,30 +114,9 @@ def rendered(state: str) -> str:
 @pytest.mark.parametrize("state", STATES)
 def test_every_state_is_a_page(state: str) -> None:
     text = rendered(state)
-    page = Page(text)
     assert len(text.encode()) < (2_000_000 if state == "whole catalogue" else 400_000)
-    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h\d", tag)]
-    assert levels[0] == 1 and levels.count(1) == 1
-    assert all(b - a <= 1 for a, b in pairwise(levels))
-    ids = page.attributes("id")
-    assert len(ids) == len(set(ids))
-    inside = [ref for ref in page.attributes("href", "xlink:href") if ref.startswith("#")]
-    named = [ref.split() for ref in page.attributes("aria-labelledby")]
-    assert {ref[1:] for ref in inside} | {name for names in named for name in names} <= set(ids)
-    assert set(re.findall(r"url\(#([^)]*)\)", text)) <= set(ids)
-    assert all(attrs.get("aria-label") for tag, attrs in page.tags if tag == "svg")
-    assert not re.search(r"\b(nan|inf|None|Markup)\b", page.text)
-
-
-@pytest.mark.parametrize("state", STATES)
-def test_it_opens_offline(state: str) -> None:
-    text = rendered(state)
-    page = Page(text)
-    assert not {tag for tag, _ in page.tags} & {"script", "link", "img", "iframe", "object", "base"}
-    assert page.attributes("src", "srcset", "data", "poster", "background") == []
-    assert "@import" not in text and not re.findall(r"url\((?!#)", text)
-    assert all(attrs["href"].startswith(("#", "https://arxiv.org/", "https://doi.org/"))
-               for tag, attrs in page.tags if tag == "a" and attrs["href"])  # fmt: skip
+    check_page(text)
+    assert not {tag for tag, _ in Page(text).tags} & {"script"}
 
 
 def test_the_gates_are_drawn_by_the_only_script() -> None:
@@ -314,7 +245,8 @@ def test_a_cell_whose_file_is_gone_is_said_to_be() -> None:
 
 
 def test_published_figures_stand_beside_the_same_data_only() -> None:
-    (paper,) = published(JSB)
+    paper, searched = published(JSB)
+    assert searched.best == 8.38
     assert paper.test == {"lstm": 8.67, "gru": 8.54, "rnn": 9.10}
     text = Page(render(fake(("lstm", "gru", "mgu"), fingerprint=JSB))).text
     beside = text[text.index("Beside published") : text.index("Learning curves")]

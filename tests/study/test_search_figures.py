@@ -24,7 +24,7 @@ from cellwright.study.search_figures import (
 from cellwright.study.statistics.budget import by_trials
 from cellwright.study.statistics.importance import importances
 from cellwright.study.statistics.surface import marginal, surface
-from cellwright.study.statistics.versus import compare
+from cellwright.study.statistics.versus import every_pair
 from cellwright.study.words import p_value
 from trials import ACCURACY, LOSS, trial
 
@@ -46,7 +46,7 @@ def _figures(width: int) -> dict[str, str]:
     forest = surface(TRIALS, SPACE, LOSS)
     curve = by_trials(TRIALS, LOSS, resamples=20)
     assert forest and curve
-    found = {name: compare(SEEDS, name, LOSS) for name in SEEDS}
+    found = every_pair(SEEDS, LOSS)
     lines = [Expected("lstm", 0, curve), Expected("<gru> & co", 1, curve)]
     points = [Point("lstm", 0, 100, 8.5), Point("gru", 1, 50, 8.2), Point("rnn", 2, 20, 9)]
     return {
@@ -73,7 +73,7 @@ def test_each_is_small_and_has_the_colours_of_the_page(width: int) -> None:
     ids = re.findall(r' id="([^"]*)"', "".join(figures.values()))
     assert len(ids) == len(set(ids))
     assert "<gru> & co" in texts["expected"] and "lr" in texts["shares"]
-    found = compare(SEEDS, "lstm", LOSS)["gru"]
+    found = every_pair(SEEDS, LOSS)["lstm"]["gru"]
     assert found and found.shown and f"+ {p_value(found.p)}" in texts["matrix"]
 
 

@@ -12,7 +12,7 @@ from re import sub
 import markdown
 
 from cellwright.study.tables import as_csv, as_markdown
-from cellwright.study.verdict import rank, sentences
+from cellwright.study.verdict import headline, rank, sentences
 from tiny import comparison
 
 FOUND = comparison({"lstm": [8.5, 8.6, 8.55], "gru_a|b": [8.1, 8.2, math.inf]}, seeds=3)
@@ -30,8 +30,8 @@ def test_every_run_is_a_row() -> None:
 
 
 def test_the_text_has_the_answer_and_the_ranking() -> None:
-    html = markdown.markdown(as_markdown(FOUND, "The <b>answer</b>"), extensions=["tables"])
-    assert "<h1>The &lt;b&gt;answer&lt;/b&gt;</h1>" in html
+    html = markdown.markdown(as_markdown(FOUND), extensions=["tables"])
+    assert f"<h1>{headline(FOUND)}</h1>" in html
     cells = [unescape(sub("<[^>]*>", "", row)) for row in html.split("<tr>")[2:]]
     for standing, row in zip(rank(FOUND), cells, strict=True):
         assert row.split()[0] == standing.cell
@@ -44,5 +44,5 @@ def test_the_text_has_the_answer_and_the_ranking() -> None:
 def test_hostile_names_stay_text() -> None:
     bad = "<script>x</script> | [a](javascript:b)\n# c"
     named = replace(FOUND, dataset=replace(FOUND.dataset, name=bad, source=bad))
-    html = markdown.markdown(as_markdown(named, bad), extensions=["tables"])
+    html = markdown.markdown(as_markdown(named), extensions=["tables"])
     assert "<script" not in html and "<a " not in html and html.count("<h1>") == 1

@@ -22,6 +22,8 @@ class Published:
     """What the paper held fixed."""
     test: Mapping[str, float]
     """Test loss in nats a frame, by the catalogue's name for the cell."""
+    best: float | None = None
+    """The least of all cells of the paper, where it searched and says no more than that."""
 
 
 @cache

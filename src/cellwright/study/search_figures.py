@@ -30,8 +30,7 @@ from cellwright.study.metric import Metric
 from cellwright.study.statistics.budget import Curve
 from cellwright.study.statistics.importance import Importances
 from cellwright.study.statistics.surface import Marginal
-from cellwright.study.statistics.versus import Searched, Versus
-from cellwright.study.statistics.welch import CONFIDENCE
+from cellwright.study.statistics.versus import Pair
 from cellwright.study.words import p_value
 
 if TYPE_CHECKING:
@@ -111,6 +110,9 @@ def expected(
         first = min(line.curve.at[0] for line in lines)
         last = max(line.curve.at[-1] for line in lines)
         ax.set_xlim(first, last if last > first else first + 1)
+        ax.xaxis.set_major_locator(
+            MaxNLocator(8 if width == WIDE else 4, integer=over == "trials", steps=[1, 2, 5, 10])
+        )
         ax.set_title(f"expected test {metric.axis}", loc="left", fontsize=13, pad=10)
         ax.set_xlabel(over if over == "trials" else "seconds of training", labelpad=6)
         bottom, top = ax.get_ylim()
@@ -181,7 +183,7 @@ def marginals(lines: Sequence[Run], metric: Metric, log: bool, width: int, label
 
 
 def matrix(
-    found: Mapping[str, Mapping[str, Versus | Searched | None]],
+    found: Mapping[str, Mapping[str, Pair | None]],
     metric: Metric,
     width: int,
     label: str,
@@ -208,7 +210,7 @@ def matrix(
             for y, variant in enumerate(names):
                 one = found[baseline].get(variant)
                 if one is not None:
-                    _field(ax, x, y, one, metric, 12 if side > 44 else 8)
+                    _field(ax, x, y, one, metric, side)
         return as_svg(figure, f"matrix-{width}", label)
 
 
@@ -272,22 +274,26 @@ def _logarithmic(ax: Axes, width: int) -> None:
     """Along x, of what is drawn, with numbers as people write them, few enough for the width."""
     ax.set_xscale("log")
     low, high = ax.get_xlim()
-    few = high / low > (10_000 if width == WIDE else 30)
-    ax.xaxis.set_major_locator(LogLocator(subs=(1,) if few else (1, 2, 5), numticks=6))
+    most = 6 if width == WIDE else 3
+    if high / low < 10:
+        ax.xaxis.set_major_locator(MaxNLocator(most - 1, steps=STEPS))
+    else:
+        few = high / low > (10_000 if width == WIDE else 30)
+        ax.xaxis.set_major_locator(LogLocator(subs=(1,) if few else (1, 2, 5), numticks=most))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     ax.xaxis.set_minor_locator(NullLocator())
 
 
-def _field(ax: Axes, x: int, y: int, one: Versus | Searched, metric: Metric, size: int) -> None:
-    apart = one.difference if isinstance(one, Searched) else one.contrast.difference
-    shown = one.p < 1 - CONFIDENCE
-    better = metric.order(apart) < 0
-    if shown:
+def _field(ax: Axes, x: int, y: int, one: Pair, metric: Metric, side: float) -> None:
+    """p, where a field of so many pixels has room for it; else only what is shown."""
+    better = metric.order(one.difference) < 0
+    if one.shown:
         ax.fill_between((x - 0.47, x + 0.47), y - 0.46, y + 0.46, linewidth=0, alpha=0.35,
                         color=STAND_IN["green" if better else "orange"])  # fmt: skip
-    sign = ("+" if better else "−") if shown else ""
-    ax.text(x, y, f"{sign} {p_value(one.p)}".strip(), ha="center", va="center", fontsize=size,
-            weight="bold" if shown else "normal")  # fmt: skip
+    sign = ("+" if better else "−") if one.shown else ""
+    text = f"{sign} {p_value(one.p)}".strip() if side > 40 else sign or "·"
+    ax.text(x, y, text, ha="center", va="center", fontsize=12 if side > 62 or side < 40 else 9,
+            weight="bold" if one.shown else "normal")  # fmt: skip
 
 
 def _beside(

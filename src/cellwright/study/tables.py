@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
 from math import isfinite
 
+from cellwright.study import markdown
 from cellwright.study.results import Comparison
-from cellwright.study.verdict import rank, sentences
-from cellwright.study.words import duration, p_value
+from cellwright.study.verdict import headline, rank, sentences
+from cellwright.study.words import p_value
 
 __all__ = ["as_csv", "as_markdown"]
 
@@ -35,7 +35,7 @@ def as_csv(comparison: Comparison) -> str:
     return out.getvalue()
 
 
-def as_markdown(comparison: Comparison, headline: str) -> str:
+def as_markdown(comparison: Comparison) -> str:
     """The answer, the ranking and how it was run, to be pasted where text goes."""
     metric, settings = comparison.dataset.metric, comparison.settings
     table = [["Cell", f"Test {metric.phrase}", "95% interval", f"Against {settings.baseline}", "p",
@@ -45,42 +45,8 @@ def as_markdown(comparison: Comparison, headline: str) -> str:
         against = "baseline" if s.cell == settings.baseline else metric.signed(s.difference)
         table.append([s.cell, metric.text(s.mean), interval, against, p_value(s.p),
                       str(len(s.losses))])  # fmt: skip
-    said = "\n".join(f"- {_plain(line)}" for line in sentences(comparison))
-    ran = comparison.environment
-    return (
-        "\n\n".join(
-            part
-            for part in (
-                f"# {_plain(headline)}",
-                said,
-                _table(table),
-                f"Of the {metric.phrase} {metric.better} is better. p is that "
-                f"of Welch's t-test against {_plain(settings.baseline)}, after Holm. Data: "
-                f"{_plain(comparison.dataset.name)}, {_plain(comparison.dataset.source)}",
-                f"Cellwright {ran.cellwright}, torch {ran.torch}, {_plain(ran.processor)}; "
-                f"{duration(ran.seconds)}. Repeat it with",
-                "\n".join(f"    {line}" for line in ran.command.splitlines()),
-            )
-            if part
-        )
-        + "\n"
-    )
-
-
-def _table(rows: list[list[str]]) -> str:
-    first, *others = rows
-    rule = ["---", *["---:"] * (len(first) - 1)]
-    return "\n".join(
-        _line(row) for row in (map(_plain, first), rule, *(map(_plain, r) for r in others))
-    )
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _plain(text: str) -> str:
-    """Text that Markdown takes for nothing else; a name may be a file's, and hold anything."""
-    text = " ".join(text.split())
-    text = "".join(f"\\{c}" if c in "\\`*_{}[]#|$" else c for c in text)
-    return text.replace("&", "&amp;").replace("<", "&lt;")
+    note = f"p is that of Welch's t-test against {settings.baseline}, after Holm."
+    return markdown.as_markdown(
+        headline(comparison), sentences(comparison), table, note, comparison.dataset,
+        comparison.environment,
+    )  # fmt: skip

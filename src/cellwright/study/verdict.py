@@ -10,10 +10,10 @@ import numpy as np
 
 from cellwright.study.metric import Metric
 from cellwright.study.results import Comparison
-from cellwright.study.statistics.welch import CONFIDENCE, Contrast, contrast, holm, interval
-from cellwright.study.words import p_equals
+from cellwright.study.statistics.sentences import Claim, answer, brief, unlearned
+from cellwright.study.statistics.welch import Contrast, contrast, holm, interval
 
-__all__ = ["Standing", "rank", "sentences"]
+__all__ = ["Standing", "headline", "rank", "sentences"]
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,16 @@ class Standing:
     """Of Welch's test against the baseline, after Holm's correction for all cells tested."""
 
     @property
+    def claim(self) -> Claim | None:
+        """What the test says; None where there is none."""
+        if self.p is None or self.difference is None:
+            return None
+        return Claim(self.cell, self.difference, self.difference_interval, self.p)
+
+    @property
     def shown(self) -> bool:
         """Whether the difference from the baseline is more than chance explains."""
-        return self.p is not None and self.p < 1 - CONFIDENCE
+        return self.claim is not None and self.claim.shown
 
 
 def rank(comparison: Comparison) -> tuple[Standing, ...]:
@@ -84,6 +91,18 @@ def _losses(comparison: Comparison, name: str) -> tuple[float, ...]:
     return tuple(run.test for run in comparison.of(name) if isfinite(run.test))
 
 
+def headline(comparison: Comparison) -> str:
+    """The answer in a line."""
+    standings, metric = rank(comparison), comparison.dataset.metric
+    best, others = standings[0], len(standings) - 1
+    if best.mean is None:
+        return "No run has finished yet"
+    if not others:
+        return f"{best.cell} reaches {metric.full(best.mean)}"
+    claims = [s.claim for s in standings if s.claim]
+    return answer(comparison.settings.baseline, claims, others, best.cell, metric, "these seeds")
+
+
 def sentences(comparison: Comparison) -> tuple[str, ...]:
     """What the ranking means: a sentence a cell, best first, then what to be careful about."""
     standings = rank(comparison)
@@ -99,23 +118,16 @@ def _verdict(s: Standing, baseline: Standing, metric: Metric) -> str:
             why = "diverged in every run" if one.diverged else "has no finished run"
             return f"{s.cell} cannot be compared with {baseline.cell}: {one.cell} {why}."
     assert s.difference is not None
-    way = "better" if metric.order(s.difference) < 0 else "worse"
-    size = metric.amount(abs(s.difference))
-    if s.p is None or s.difference_interval is None:
+    if s.claim is None:
+        way = "better" if metric.order(s.difference) < 0 else "worse"
+        size = metric.amount(abs(s.difference))
         few = min((s, baseline), key=lambda one: len(one.losses))
         out = f"{size} {way} than" if s.difference else "equal to"
         return (
             f"{s.cell} came out {out} {baseline.cell}, but one seed cannot tell: "
             f"{few.cell} has only one run with a loss."
         )
-    seeds = _seeds(len(s.losses), len(baseline.losses))
-    if s.shown:
-        return f"{s.cell} is {way} than {baseline.cell} by {size}, {p_equals(s.p)}."
-    most = metric.amount(max(map(abs, s.difference_interval)))
-    return (
-        f"{s.cell} and {baseline.cell}: no difference that {seeds} can show "
-        f"({p_equals(s.p)}; at most about {most} either way)."
-    )
+    return brief(s.claim, baseline.cell, _seeds(len(s.losses), len(baseline.losses)), metric)
 
 
 def _caveats(comparison: Comparison, standings: Sequence[Standing]) -> list[str]:
@@ -128,17 +140,7 @@ def _caveats(comparison: Comparison, standings: Sequence[Standing]) -> list[str]
         found.append("One seed cannot tell cells apart; --seeds 5 can.")
     trivial, metric = comparison.dataset.trivial, comparison.dataset.metric
     for s in standings:
-        beaten_by = [
-            name
-            for name, value in trivial.items()
-            if s.mean is not None and metric.is_better(value, s.mean)
-        ]
-        if beaten_by:
-            best = min(beaten_by, key=lambda name: metric.order(trivial[name]))
-            found.append(
-                f"{s.cell} is worse than {best}, which needs no learning "
-                f"({metric.full(trivial[best])}): what it shows here says little of the cell."
-            )
+        found += unlearned(s.cell, s.mean, trivial, metric)
     found += [
         f"Of {s.cell} {_runs(s.diverged)} diverged: left out of every figure, which flatters it."
         for s in standings

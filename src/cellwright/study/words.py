@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich.console import Console
 
-__all__ = ["amount", "duration", "p_equals", "p_value", "say"]
+__all__ = ["amount", "duration", "listed", "p_equals", "p_value", "plural", "say"]
 
 
 def p_value(p: float | None) -> str:
@@ -41,6 +43,17 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {more} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """`1 trial`, `1,200 trials`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def listed(words: Iterable[str]) -> str:
+    """`gru, lstm and rnn`."""
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def say(console: Console, line: str) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,15 @@ from rich.console import Console
 
 from cellwright.study.search.results import Study
 from cellwright.study.search.study import carry_out
-from small import plan
+from small import plan, unreported
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _unreported() -> Iterator[None]:
+    """Studies here are of what is searched; what is told of it has tests of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        unreported(patch)
+        yield
 
 
 @pytest.fixture(scope="session")

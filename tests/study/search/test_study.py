@@ -23,6 +23,7 @@ from cellwright.study.plain import decode, encode
 from cellwright.study.results import Run
 from cellwright.study.runner import Failed, Finished, Noted, Progressed, Started
 from cellwright.study.saved import about
+from cellwright.study.search import report
 from cellwright.study.search import study as module
 from cellwright.study.search.board import board
 from cellwright.study.search.contest import Contest
@@ -31,8 +32,12 @@ from cellwright.study.search.results import Study
 from cellwright.study.search.storage import shared
 from cellwright.study.search.study import carry_out, study
 from cellwright.study.training import _evaluate
+from pages import check_page
 from small import PRESET, Here, figures, plan
 from tiny import MUSIC, write_music
+
+WRITE = report.write
+"""As it is, before tests here put something quicker in its place."""
 
 
 def _console(terminal: bool = False) -> Console:
@@ -284,6 +289,7 @@ def test_the_command_takes_options(
         f"--parameters 200 --range weight-decay=0.01 --range dropout=0,0.1 --workers 1 --out {out}"
     )
     monkeypatch.setattr(module, "_crew", lambda asked: Here(asked.task))
+    monkeypatch.setattr(report, "write", WRITE)
     with pytest.raises(SystemExit) as e:
         app(words, exit_on_error=False)
     assert e.value.code == 0
@@ -299,7 +305,19 @@ def test_the_command_takes_options(
         f"--range weight_decay=0.01 --range dropout=0,0.1 --out {out}"
     )
     assert isfinite(found.of("gru").trials[0].run.test)
-    assert "gru" in capsys.readouterr().out
+    assert f"Report: {out / 'report.html'}" in capsys.readouterr().out
+    text = (out / "report.html").read_text()
+    check_page(text)
+    assert text.count("<script>") == 1 and 'data-cell="gru"' in text  # the gates
+
+    (out / "report.html").unlink()
+    data.rename(tmp_path / "moved.npz")
+    for options, gates in (("", False), (f" --data {tmp_path / 'moved.npz'}", True)):
+        app(f"report {out}{options}", exit_on_error=False, result_action="return_value")
+        assert ('data-cell="gru"' in (out / "report.html").read_text()) == gates
+        assert ("Without the gates" in capsys.readouterr().out) != gates
+    with pytest.raises(CellwrightError, match="is not what the study was about"):
+        app(f"report {out} --data parity", exit_on_error=False, result_action="return_value")
 
 
 @pytest.mark.parametrize(

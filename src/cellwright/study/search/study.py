@@ -98,8 +98,9 @@ def study(
             default.
         seed: of the study. With the cell's equations and a trial's number, it decides the trial.
         sampler: `random`, or `tpe`, which learns from the trials before.
-        out: the folder for the journal of trials, `study.json`, `trials.csv` and the models. The
-            same call goes on from there; any number of processes may work on it at once.
+        out: the folder for the journal of trials, `study.json`, `trials.csv`, the models and
+            `report.html`. The same call goes on from there; any number of processes may work on it
+            at once.
         baseline: the cell that the others are tested against; the first one by default.
         workers: trainings at a time, each with one thread; by default as many as there are cores.
         ray: the address of a Ray cluster that trains, or `auto`.
@@ -184,7 +185,7 @@ def settings_of(
 
 
 def carry_out(plan: Plan, out: Path, console: Console) -> Study:
-    """Do what is left to do of a plan, and write study.json and trials.csv.
+    """Do what is left to do of a plan, and write study.json, trials.csv and the report.
 
     Raises CellwrightError as `study` does.
     """
@@ -209,6 +210,11 @@ def carry_out(plan: Plan, out: Path, console: Console) -> Study:
         say(console, "Stopped. What is finished is kept; the same command goes on.")
     summarise(found, console)
     say(console, f"Study: {files.study}; trials: {files.trials}; models: {files.models.folder}")
+    if any(one.trials for one in found.cells):
+        say(console, "Writing the report …")
+        from cellwright.study.search import report  # late: figures take seconds to import
+
+        say(console, f"Report: {report.write(found, out, plan.task)}")
     return found
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cellwright.study.metric import Metric
+from cellwright.study.search import remarks
 from cellwright.study.search.hyperparameters import shown
 from cellwright.study.search.results import Searched, Study
 from cellwright.study.words import say
@@ -64,23 +65,5 @@ def _table(study: Study, ranked: list[Searched]) -> Table:
 
 
 def _remarks(one: Searched, study: Study) -> list[str]:
-    found = []
-    best = one.best(study.dataset.metric)
-    for name, end in study.edges[one.cell].items():
-        searched = next(r for r in study.settings.ranges if r.name == name)
-        limit = searched.low if end == "lower" else searched.high
-        assert best is not None
-        found.append(
-            f"{one.cell}: the best {name.replace('_', ' ')}, {best.hyperparameters[name]:.3g}, is "
-            f"at the {end} end of its range, {limit:g}: better ones may lie beyond it."
-        )
-    diverged = sum(not isfinite(trial.run.test) for trial in one.trials)
-    if diverged:
-        found.append(f"{one.cell}: {diverged} of {len(one.trials)} trials diverged.")
-    if one.failed:
-        number, error = next(iter(one.failed.items()))
-        found.append(
-            f"{one.cell}: {len(one.failed)} trials broke off, trial {number} with {error}. The "
-            "same command tries them again."
-        )
-    return found
+    edges = remarks.edges_of_best(study, one.cell)
+    return [*edges, *remarks.diverged(one), *remarks.broken_off(one)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import floor, log10
 from typing import Literal
 
@@ -12,14 +14,95 @@ from cellwright.study.statistics.effects import Interval
 from cellwright.study.statistics.importance import Importances
 from cellwright.study.statistics.power import LIMIT
 from cellwright.study.statistics.versus import Searched, Versus
-from cellwright.study.words import amount, duration, p_equals
+from cellwright.study.statistics.welch import CONFIDENCE
+from cellwright.study.words import amount, duration, listed, p_equals
 
-__all__ = ["edge_found", "expected", "search_against", "seeds_against", "what_matters"]
+__all__ = [
+    "Claim",
+    "answer",
+    "brief",
+    "edge_found",
+    "expected",
+    "search_against",
+    "seeds_against",
+    "unlearned",
+    "what_matters",
+]
 
 KNOWN = 0.25
 """R² below which a forest knows too little of trials for its shares to be told."""
 SMALL = 0.01
 """Shares below this are not told."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a test says of a variant against the baseline."""
+
+    variant: str
+    difference: float
+    """Variant minus baseline, as the metric has it."""
+    interval: Interval | None
+    """Of that, where there is one."""
+    p: float
+    """Corrected for all variants."""
+
+    @property
+    def shown(self) -> bool:
+        """Whether the difference is more than chance explains."""
+        return self.p < 1 - CONFIDENCE
+
+
+def answer(
+    baseline: str, claims: Sequence[Claim], others: int, best: str, metric: Metric, tested: str
+) -> str:
+    """The answer in a line: no more than tests of the `others`, against the baseline, bear out.
+
+    `best` is the cell that came out best; `tested` is what can, or cannot, show differences.
+    """
+    better = [c.variant for c in claims if c.shown and metric.order(c.difference) < 0]
+    worse = [c.variant for c in claims if c.shown and c.variant not in better]
+    if better:
+        most = better if len(better) < 4 else [f"{len(better)} of {others} cells"]
+        return f"{listed(most)} {'is' if len(better) == 1 else 'are'} better than {baseline}"
+    if claims and len(worse) == others:
+        return f"{baseline} is better than {listed(worse) if len(worse) < 4 else 'all others'}"
+    if claims:
+        return f"No cell is better than {baseline}, as far as {tested} can show"
+    return f"{best} came out best, but too few runs have finished to tell"
+
+
+def brief(claim: Claim, baseline: str, tested: str, metric: Metric) -> str:
+    """A claim in a line; `seeds_against` and `search_against` say all of it."""
+    if claim.shown:
+        way = "better" if metric.order(claim.difference) < 0 else "worse"
+        by = metric.amount(abs(claim.difference))
+        return f"{claim.variant} is {way} than {baseline} by {by}, {p_equals(claim.p)}."
+    most = ""
+    if claim.interval is not None:
+        most = f"; at most about {metric.amount(max(map(abs, claim.interval)))} either way"
+    return f"{_nothing(claim.variant, baseline, tested)} ({p_equals(claim.p)}{most})."
+
+
+def _nothing(variant: str, baseline: str, tested: str) -> str:
+    return f"{variant} and {baseline}: no difference that {tested} can show"
+
+
+def unlearned(
+    cell: str, value: float | None, trivial: Mapping[str, float], metric: Metric
+) -> list[str]:
+    """That what learns nothing is better than a cell, where it is."""
+    beaten_by = [
+        name for name, other in trivial.items()
+        if value is not None and metric.is_better(other, value)
+    ]  # fmt: skip
+    if not beaten_by:
+        return []
+    best = min(beaten_by, key=lambda name: metric.order(trivial[name]))
+    return [
+        f"{cell} is worse than {best}, which needs no learning ({metric.full(trivial[best])}): "
+        "what it shows here says little of the cell."
+    ]
 
 
 def seeds_against(found: Versus, metric: Metric) -> tuple[str, ...]:
@@ -39,7 +122,7 @@ def _difference(found: Versus, metric: Metric) -> str:
     a, b = found.values
     seeds = f"{a} seeds" if a == b else f"{a} against {b} seeds"
     return (
-        f"{found.variant} and {found.baseline}: no difference that {seeds} can show "
+        f"{_nothing(found.variant, found.baseline, seeds)} "
         f"({_either_way(found.contrast.difference, ends, metric)}; {p})."
         f"{seen and ' W' + seen + _settling(found, metric) + '.'}"
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
+from typing import TypeAlias
 
 import numpy as np
 from scipy import stats
@@ -12,6 +14,7 @@ from cellwright.study.metric import Metric
 from cellwright.study.statistics.effects import (
     RESAMPLES,
     Interval,
+    Statistic,
     bootstrap,
     difference,
     hedges_g,
@@ -22,7 +25,16 @@ from cellwright.study.statistics.power import Power, power
 from cellwright.study.statistics.trials import BEST, Floats, Trial, best, bounded, count
 from cellwright.study.statistics.welch import CONFIDENCE, Contrast, contrast, holm
 
-__all__ = ["Searched", "Versus", "compare", "compare_searches"]
+__all__ = [
+    "Matrix",
+    "Pair",
+    "Searched",
+    "Versus",
+    "compare",
+    "compare_searches",
+    "every_pair",
+    "every_pair_of_searches",
+]
 
 
 @dataclass(frozen=True)
@@ -79,6 +91,82 @@ class Searched:
     def shown(self) -> bool:
         """Whether the difference is more than chance explains, that of the choice included."""
         return self.p < 1 - CONFIDENCE
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One cell against another, which is the baseline of its column in a matrix."""
+
+    difference: float
+    """The cell minus the baseline, as the metric has it."""
+    p: float
+    """After Holm's correction for all cells of the column."""
+
+    @property
+    def shown(self) -> bool:
+        """Whether the difference is more than chance explains."""
+        return self.p < 1 - CONFIDENCE
+
+
+Matrix: TypeAlias = dict[str, dict[str, Pair | None]]
+"""By baseline, then by the cell against it."""
+
+
+def every_pair(groups: Mapping[str, Sequence[float]], metric: Metric) -> Matrix:
+    """Each group against each other one, as `compare` has the difference and p of its baseline."""
+    kept = {}
+    for name, values in groups.items():
+        losses = metric.losses(values)
+        kept[name] = (metric.sign * losses[np.isfinite(losses)]).tolist()
+
+    def apart(one: str, other: str) -> tuple[float, float] | None:
+        found = contrast(kept[one], kept[other])
+        return (found.difference, found.p) if found else None
+
+    return _matrix(list(groups), apart)
+
+
+def every_pair_of_searches(
+    searches: Mapping[str, Sequence[Trial]], metric: Metric, share: float = BEST
+) -> Matrix:
+    """Each search against each other one, as `compare_searches` has the difference and p.
+
+    Two searches are dealt anew once, as the later one against the earlier one.
+    """
+    finite = {
+        name: sum(np.isfinite(t.test) for t in best(trials, metric, share))
+        for name, trials in searches.items()
+    }
+
+    def apart(one: str, other: str) -> tuple[float, float] | None:
+        if min(finite[one], finite[other]) < 2:
+            return None
+        dealt = _dealt(searches[one], searches[other], metric, share)
+        return dealt.difference, dealt.p()
+
+    return _matrix(list(searches), apart)
+
+
+def _matrix(
+    names: Sequence[str], apart: Callable[[str, str], tuple[float, float] | None]
+) -> Matrix:
+    """Difference and p of all pairs of names, corrected for each baseline."""
+    found: dict[tuple[str, str], tuple[float, float]] = {}
+    for other, one in combinations(names, 2):
+        pair = apart(one, other)
+        if pair is not None:
+            found[one, other], found[other, one] = pair, (-pair[0], pair[1])
+
+    def column(baseline: str) -> dict[str, Pair | None]:
+        own = {one: found[one, baseline] for one in names if (one, baseline) in found}
+        corrected = _holm({one: p for one, (_, p) in own.items()})
+        return {
+            one: Pair(own[one][0], corrected[one]) if one in own else None
+            for one in names
+            if one != baseline
+        }
+
+    return {name: column(name) for name in names}
 
 
 def compare(
@@ -158,15 +246,15 @@ def compare_searches(
     chosen = {name: best(trials, metric, share) for name, trials in searches.items()}
     tests = {name: [t.test for t in trials] for name, trials in chosen.items()}
     compared = {name: v for name, v in compare(tests, baseline, metric).items() if v}
-    found = {n: _whole(searches[n], searches[baseline], metric, share) for n in compared}
-    corrected = _holm({name: p for name, (_, _, p) in found.items()})
+    found = {n: _dealt(searches[n], searches[baseline], metric, share) for n in compared}
+    corrected = _holm({name: dealt.p() for name, dealt in found.items()})
 
     def searched(name: str) -> Searched | None:
         if name not in compared:
             return None
-        apart, interval, _ = found[name]
+        dealt = found[name]
         sizes = (len(searches[name]), len(searches[baseline]))
-        return Searched(compared[name], sizes, apart, interval, corrected[name])
+        return Searched(compared[name], sizes, dealt.difference, dealt.interval(), corrected[name])
 
     return {name: searched(name) for name in searches if name != baseline}
 
@@ -175,10 +263,38 @@ def _holm(p: Mapping[str, float]) -> dict[str, float]:
     return dict(zip(p, holm(list(p.values())), strict=True))
 
 
-def _whole(
+@dataclass(frozen=True)
+class _Dealt:
+    """Two searches, of which a statistic knows the ranks of trials by validation only."""
+
+    ranks: tuple[Floats, Floats]
+    apart: Statistic
+
+    @property
+    def difference(self) -> float:
+        return float(self.apart(*self.ranks, -1))
+
+    def interval(self) -> Interval | None:
+        """By the bootstrap."""
+        return bootstrap(self.apart, *self.ranks)
+
+    def p(self) -> float:
+        """By permutation."""
+        found = stats.permutation_test(
+            self.ranks,
+            self.apart,
+            vectorized=True,
+            n_resamples=RESAMPLES,
+            batch=1000,
+            rng=np.random.default_rng(0),
+        )
+        return float(found.pvalue)
+
+
+def _dealt(
     variant: Sequence[Trial], baseline: Sequence[Trial], metric: Metric, share: float
-) -> tuple[float, Interval | None, float]:
-    """Difference, its interval, and p by permutation, of searches that have a finite test."""
+) -> _Dealt:
+    """The difference of the best of two searches that have a finite test."""
     trials = [*variant, *baseline]
     losses = bounded(metric.losses([t.test for t in trials]), None)
     assert losses is not None
@@ -186,7 +302,6 @@ def _whole(
     tests = metric.sign * losses[order]
     ranks = np.empty(len(trials))
     ranks[order] = np.arange(len(trials))
-    own, base = ranks[: len(variant)], ranks[len(variant) :]
 
     def mean(ranks: Floats, axis: int) -> Floats:
         """Of the best: `tests` is in the order of validation."""
@@ -197,12 +312,4 @@ def _whole(
     def apart(a: Floats, b: Floats, axis: int = -1) -> Floats:
         return mean(a, axis) - mean(b, axis)
 
-    p = stats.permutation_test(
-        (own, base),
-        apart,
-        vectorized=True,
-        n_resamples=RESAMPLES,
-        batch=1000,
-        rng=np.random.default_rng(0),
-    ).pvalue
-    return float(apart(own, base)), bootstrap(apart, own, base), float(p)
+    return _Dealt((ranks[: len(variant)], ranks[len(variant) :]), apart)
