@@ -108,8 +108,10 @@ def test_show_has_options_and_what_they_are() -> None:
     assert shown.startswith("rhn(L=3): Recurrent highway network\n")
     assert re.search(r"\n  for l = 2\.\.L +.*\n      n\[l\] = tanh\(R_n\[l\] s\[l-1\]", shown)
     assert re.search(r"\n L +3 +2 +highway layers a step\n", shown)
-    assert 'Recurrent("rhn", …, L=4), or rhn(L=4) wherever a cell is named.' in shown
+    assert 'Recurrent("rhn", …, L=3), or "rhn(L=3)" wherever a cell is named; a shell' in shown
     assert re.search(r"\n beta +1 +1 +how much more", cellwright("show", "janet"))
+    assert re.search(r"\n beta +1\.2345678 +1 +how much", cellwright("show", "janet(beta=1.2345678)"))
+    assert '"janet(beta=0.5)" wherever' in cellwright("show", "janet(beta=1.2345678)")
     assert "options" not in cellwright("show", "lstm")
 
 

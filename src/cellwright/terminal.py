@@ -18,6 +18,7 @@ from rich.text import Text
 from cellwright.language import Cell, aliases, cell_names, print_program, print_value
 from cellwright.language.difference import Row, Span
 from cellwright.language.needs import misspelt
+from cellwright.language.notation import number_text
 from cellwright.program.derivative import derivative
 from cellwright.program.ops import Shape
 from cellwright.schedule.facts import Facts, facts
@@ -180,7 +181,7 @@ def summary(c: Cell) -> RenderableType:
         names = ", ".join(q.name for q in p.parameters if q.shape == shape)
         lines.add_row(f"learned {_kind(shape)}", f"{names}  {_shape(shape)}".rstrip())
     if c.options:
-        lines.add_row("options", ", ".join(f"{o.name} = {o.value:g}" for o in c.options))
+        lines.add_row("options", ", ".join(f"{o.name} = {number_text(o.value)}" for o in c.options))
     parts: list[RenderableType] = [
         Text(c.name, style="bold").append(": ok", style="green"),
         Padding(lines, (0, 0, 0, 2)),
@@ -374,7 +375,7 @@ def _parameters(c: Cell, sizes: Sizes) -> RenderableType:
         groups.setdefault((q.shape, q.init), []).append(q.name)
     for (shape, init), names in groups.items():
         count = len(names) * prod(sizes[s] for s in shape)
-        start = "±1/√H" if init is None else f"{init:g}"
+        start = "±1/√H" if init is None else number_text(init)
         table.add_row(" ".join(names), _shape(shape) or "1", start, f"{count:,}")
     return table
 
@@ -389,14 +390,13 @@ def _options(c: Cell) -> Iterator[RenderableType]:
     table.add_column("by default", justify="right", no_wrap=True)
     table.add_column("what it is")
     for o in c.options:
-        table.add_row(o.name, f"{o.value:g}", f"{o.default:g}", o.caption)
-    first = c.options[0]
-    other = f"{first.name}={first.value + (first.kind == 'count'):g}"
+        table.add_row(o.name, number_text(o.value), number_text(o.default), o.caption)
+    other = c.options[0].another
     which = c.origin if c.origin in cell_names() else f"./{c.origin}.cell"
     yield table
     yield Text(
-        f'To set one: Recurrent("{which}", …, {other}), or {which}({other}) wherever a cell is '
-        "named.\n",
+        f'To set one: Recurrent("{which}", …, {other}), or "{which}({other})" wherever a cell is '
+        "named; a shell wants the quotes.\n",
         style="dim",
     )
 
