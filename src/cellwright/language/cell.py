@@ -148,7 +148,7 @@ def _cell(text: str, origin: str, source: str, given: Mapping[str, float]) -> Ce
             if isinstance(st.content, EquationSyntax)
         ),
         options=options,
-        program=found.with_constants({o.name: o.value for o in options}),
+        program=found.with_constants({o.name: o.value for o in options if o.kind == "const"}),
     )
 
 
