@@ -202,6 +202,8 @@ MISTAKES = {
     "an index of a function": Mistake("h' = W x + tanh[1] * h", 1, "tanh[1]", "tanh is a function and has no index", "Write tanh(…)"),
     "an index below 0": Mistake("s[l] = s[l-1] + W x for l = 0..2\nh' = s[2]", 1, "s[l-1]", "s[-1] has an index below 0 (l = 0)", "Begin the range later"),
     "an index that is no whole number": Mistake("h' = W x + n[1.5]", 1, ".5", ".5 is not expected after 1", "An index is made of whole numbers, counts and what a for counts"),
+    "a dot between a matrix and two vectors": Mistake("h' = σ(W_f·[h, x] + b)", 1, "·", "'·' means nothing here", "write R h + W x"),
+    "a dot behind a matrix with an index": Mistake("h' = W[1] · x", 1, "·", "'·' means nothing here", "without a sign: W x."),
     "a blank before an index": Mistake("h[1]' = W [1] x", 1, "W [1]", "an index stands right behind its name", "Remove the blank"),
     "a blank before the index of a state": Mistake("h [1]' = W x", 1, "h [1]", "an index stands right behind its name", "Remove the blank"),
     "a product in an index": Mistake("n[l] = W x for l = 1..2\nh' = n[2*l]", 2, "*", "* is not expected after 2", "with + and -: n[l-1]"),

@@ -25,8 +25,10 @@ def chosen(cell: str | os.PathLike[str] | Cell, options: Mapping[str, float]) ->
     named = parted(cell)[1] if isinstance(cell, str) else {}
     for name, value in options.items():
         if name in named and named[name] != value:
-            raise LayerError(f"{cell} has {name}={named[name]}, and the layer's argument is "
-                             f"{name}={value}: give one of the two")
+            raise LayerError(
+                f"{cell} has {name}={named[name]}, and the layer's argument is "
+                f"{name}={value}: give one of the two"
+            )
     try:
         return find_cell(cell).with_options(**options)
     except GivenError as e:
