@@ -85,7 +85,7 @@ def test_list_of_a_kind_in_an_order() -> None:
     kind = selection.Conditions(elementwise=False, linear=False, stages=2, states=1, like="lstm")
     assert found == [c.name for c, _ in selection.select(kind, {"I": 10, "H": 20}, "memory")]
     assert {"mgu", "gru_reset_before"} <= {*found}
-    assert "No cell of the catalogue" in cellwright("list", "--states", "99")
+    assert "Nothing matches: no cell of the catalogue" in cellwright("list", "--states", "99")
 
 
 def test_a_narrow_list_has_the_count_that_it_is_sorted_by() -> None:
@@ -108,8 +108,11 @@ def test_show_has_options_and_what_they_are() -> None:
     assert shown.startswith("rhn(L=3): Recurrent highway network\n")
     assert re.search(r"\n  for l = 2\.\.L +.*\n      n\[l\] = tanh\(R_n\[l\] s\[l-1\]", shown)
     assert re.search(r"\n L +3 +2 +highway layers a step\n", shown)
-    assert 'Recurrent("rhn", …, L=4), or rhn(L=4) wherever a cell is named.' in shown
+    assert 'Recurrent("rhn", …, L=3), or "rhn(L=3)" wherever a cell is named; a shell' in shown
     assert re.search(r"\n beta +1 +1 +how much more", cellwright("show", "janet"))
+    janet = cellwright("show", "janet(beta=1.2345678)")
+    assert re.search(r"\n beta +1\.2345678 +1 +how much", janet)
+    assert '"janet(beta=0.5)" wherever' in janet
     assert "options" not in cellwright("show", "lstm")
 
 
@@ -195,6 +198,9 @@ def test_diff_marks_what_differs() -> None:
     assert "«p_i * c +»" in shown
     assert "3 of 6 equations are the same" in shown
     assert "The equations are the same." in cellwright("diff", "lstm", "np")
+    options = cellwright("diff", "janet", "janet(beta=2)")
+    assert re.search(r"\n«beta = 1» +«beta = 2»\s*\n", options)
+    assert "« » marks what differs; the equations are the same." in options
     assert "«n[3] = tanh(R_n[3] s[2] + b_n[3])»" in cellwright("diff", "rhn", "rhn(L=3)")
     assert cellwright("diff", "peephole_lstm") == cellwright("diff", "lstm", "peephole_lstm")
 
@@ -318,6 +324,9 @@ def test_mistakes_are_told_without_a_stack_trace(tmp_path: Path) -> None:
         (("diff", "lstm", "absent.cell"), "absent.cell: cannot be read: No such file", 1),
         (("diagram", "peephole"), "Did you mean peephole_lstm?", 1),
         (("diagram", "lstm", "--against", "peephole"), "Did you mean peephole_lstm?", 1),
+        (("diagram", "lstm", "-o", "b.png"), "Write it to b.svg", 1),
+        (("show", "rhn(L="), 'the options of rhn cannot be read. Write "rhn(NAME=NUMBER)"', 1),
+        (("show", "there/lstm.cell"), "No such file or directory. Did you mean lstm?", 1),
         (("diagram", "lstm", "-o", tmp_path), "cannot be written: Is a directory", 1),
         (("check", tmp_path), "cannot be read: Is a directory", 1),
         (("check", binary), "is not UTF-8 text", 1),

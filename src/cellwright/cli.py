@@ -105,7 +105,7 @@ def show(
     elif derivative:
         _print(terminal.derivative_of(shown))
     else:
-        _print(terminal.cell(shown, _sizes(size)))
+        _print(terminal.cell(shown, name, _sizes(size)))
 
 
 @app.command
@@ -156,6 +156,11 @@ def diagram(
 
     drawn = cell(name)
     file = out or Path(f"{drawn.stem}.svg")
+    if file.suffix.lower() not in ("", ".svg"):
+        raise CellwrightError(
+            f"a diagram is an SVG, and {file} would be something else by its name. Write it to "
+            f"{file.with_suffix('.svg')}; browsers and drawing programs make other pictures of it"
+        )
     text = diagram(drawn, cell(against) if against is not None else None)
     _open_for_writing(file)
     file.write_text(text, "utf-8")

@@ -47,6 +47,7 @@ def test_every_cell_is_held_by_something() -> None:
 OTHERS = (
     "rhn(L=1)", "rhn(L=3)", "rhn(L=5)", "tau_gru(d=1)", "tau_gru(d=5)", "qrnn(k=1)", "qrnn(k=4)",
     "scrn(K=3)", "dt_rnn(L=1)", "dt_rnn(L=4)", "hornn(N=1)", "hornn(N=4)",
+    "mogrifier_lstm(m=0, n=0)", "mogrifier_lstm(m=1, n=0)", "mogrifier_lstm(m=2)",
 )  # fmt: skip
 """Beside cells as they are by default, with options that change their equations."""
 

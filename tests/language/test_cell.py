@@ -13,6 +13,7 @@ import pytest
 from cellwright import Recurrent
 from cellwright.language import (
     Cell,
+    CellError,
     Equation,
     GivenError,
     Line,
@@ -24,6 +25,7 @@ from cellwright.language import (
     program,
 )
 from cellwright.language.options import ARGUMENTS
+from cellwright.language.syntax import Statement
 from cellwright.program.ops import Shape
 
 TEXT = """\
@@ -406,12 +408,23 @@ def test_from_the_catalogue_and_from_a_file(tmp_path: Path) -> None:
         assert (mine.name, mine.program) == ("mine", lstm.program)
 
 
+def test_thousands_of_counts_are_not_compared_with_each_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Statement, "__eq__", lambda *_: pytest.fail("two lines are compared"))
+    counts = "".join(f"count k_{i} = 1\nh[{i}]' = k_{i} * W x\n" for i in range(3))
+    assert len(parse(counts).options) == 3
+
+
 def test_options_in_brackets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cell("rhn(L=3)") is cell("rhn( L = 3 )") == cell("rhn").with_options(L=3)
     assert cell("rhn(L=2)") == cell("rhn()") == cell("rhn")
     assert cell("np()") is cell("lstm")
     assert (cell("rhn(L=3)").name, cell("rhn(L=3)").origin) == ("rhn(L=3)", "rhn")
     assert cell("janet(beta=-2e0)").name == "janet(beta=-2)"
+    assert cell("rhn(L=5)").name == "rhn(L=5)"
+    with pytest.raises(CellError, match=r"whole number of at least 0, got 5\.0"):
+        cell("rhn(L=5.0)")
     monkeypatch.chdir(tmp_path)
     Path("mine.cell").write_text(DEEP, "utf-8")
     for name in (

@@ -112,6 +112,7 @@ def test_names(name: str) -> None:
         assert eval(repr(c), {"parse": parse}) == c
 
 
+@example(CHAIN + 1, 0, "W[l] s[l]")
 @given(
     st.integers(0, 40), st.integers(0, 4), st.sampled_from(["s[l]", "s[l - 1]", "0.5", "W[l] s[l]"])
 )
@@ -133,9 +134,16 @@ h' = s[L + {first}] + y * past[L]
     for n in layers:
         lines += [f"t_{n} = tanh(R_{n} s_{n - 1} + {n} * b_{n})", f"s_{n} = t_{n} * s_{n - 1}"]
     terms = [last.replace("l - 1", str(n - 1)).replace("l", str(n)) for n in layers]
-    total = " + ".join(re.sub(r"\[(\d+)\]", r"_\1", term) for term in terms)
+    terms = [re.sub(r"\[(\d+)\]", r"_\1", term) for term in terms]
+    lines += [f"y = {added(terms) or 0}"]
+    lines += ["past_0 = h", *(f"past_{k}' = past_{k - 1}" for k in range(1, count + 1))]
+    lines += [f"h' = s_{first + count} + y * past_{count}"]
+    assert parse(text).program == parse("\n".join(lines)).program
+
+
+def added(terms: list[str]) -> str:
+    """A sum in a row, or the sum of its halves where that would be too long."""
     if len(terms) <= CHAIN:
-        lines += [f"y = {total or 0}"]
-        lines += ["past_0 = h", *(f"past_{k}' = past_{k - 1}" for k in range(1, count + 1))]
-        lines += [f"h' = s_{first + count} + y * past_{count}"]
-        assert parse(text).program == parse("\n".join(lines)).program
+        return " + ".join(terms)
+    half = len(terms) // 2
+    return f"({added(terms[:half])}) + ({added(terms[half:])})"

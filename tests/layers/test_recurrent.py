@@ -135,7 +135,10 @@ def test_counts_are_options_of_a_layer() -> None:
     for other in (layer(which="rhn(L=3)"), layer(which=cell("rhn"), L=np.int64(3))):
         assert repr(other) == repr(m)
         assert same(other(draw(5, 2, 3)), m(draw(5, 2, 3)))
-    assert layer(which="rhn(L=3)", L=1).cell.name == "rhn(L=1)"
+    assert layer(which="rhn(L=3)", L=3).cell.name == "rhn(L=3)"
+    assert layer(which=cell("rhn(L=3)"), L=1).cell.name == "rhn(L=1)"
+    with pytest.raises(LayerError, match=r"rhn\(L=3\) has L=3, and the layer's argument is L=1"):
+        layer(which="rhn(L=3)", L=1)
     with pytest.raises(RuntimeError, match="size mismatch"):
         layer(which="rhn").load_state_dict(m.state_dict())
     with pytest.raises(LayerError, match="the count L must be a whole number of at least 0, got"):

@@ -551,6 +551,7 @@ def test_a_look_into_a_layer_sees_its_masks() -> None:
         ({"recurrent_dropout_on": "h"}, "_on must be 'update' or 'state', got 'h'"),
         ({"heads": 3}, "heads must divide hidden_size, got 3 and 4"),
         ({"heads": 2, "proj_size": 3}, "heads must divide proj_size, got 2 and 3"),
+        ({"recurrent_dropout_on": "state"}, "how often: give recurrent_dropout, as 0.2, too"),
         ({"heads": 0}, "heads must be a whole number of at least 1, got 0"),
         ({"residual": True}, "one layer here has an input of 3 features and an output of 4"),
         ({"learned_state": None}, "learned_state must be True or False, got None"),
@@ -566,6 +567,9 @@ def test_what_a_cell_does_not_have() -> None:
         Recurrent("min_gru", 3, H, recurrent_dropout=0.1, recurrent_dropout_on="state")
     with pytest.raises(LayerError, match="heads: min_gru has no recurrent matrix"):
         Recurrent("min_gru", 3, H, heads=2)
+    for name in ("rwkv4", "qrnn"):  # their matrices read inputs, and what is shown
+        with pytest.raises(LayerError, match="no recurrent matrix"):
+            Recurrent(name, H, H, heads=2)
     with pytest.raises(cellwright.CellError, match="heads is an argument of every layer"):
         parse("const heads = 2\nh' = heads * h + W x")
 
@@ -586,6 +590,7 @@ def started(which: str, init: Callable[[Recurrent], Recurrent], **options: objec
         ("gru", {"b_z": 2.0}),
         ("cifg", {"b_i": -2.0}),
         ("lem", {"b_1": -2.0, "b_2": -2.0}),
+        ("slstm", {"b_f": 2.0}),
         ("rhn(L=3)", {"b_t_1": -2.0, "b_t_2": -2.0, "b_t_3": -2.0}),
     ],
 )
@@ -604,6 +609,25 @@ def test_forget_bias_of_several_vectors() -> None:
     cellwright.init.forget_bias_(m)
     assert (m.views()["a"] == -1).all()
     assert (m.views()["b"] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("gate", "expected"),
+    [
+        ("exp(-softplus(W x + b) + h)", -1),
+        ("1 - exp(-softplus(-(W x + b)))", -1),
+        ("exp(log(1 - σ(W x + b)) - x)", -1),
+        ("exp(softplus(W x + b))", None),
+    ],
+)
+def test_forget_bias_of_a_logarithm(gate: str, expected: float | None) -> None:
+    m = Recurrent(parse(f"h' = ({gate}) * h + V x"), H, H)
+    if expected is None:
+        with pytest.raises(LayerError, match=r"no gate that keeps a state: none .*views\(\)"):
+            cellwright.init.forget_bias_(m)
+    else:
+        cellwright.init.forget_bias_(m)
+        assert (m.views()["b"] == expected).all()
 
 
 def test_chrono() -> None:
@@ -629,6 +653,18 @@ def test_orthogonal() -> None:
                         assert same(block @ block.T, 9 * torch.eye(H // heads).double())
     before = layer("gru", 3, num_layers=2, bidirectional=True, heads=2)
     assert torch.equal(before.weight_ih_l1, m.weight_ih_l1)
+
+
+def test_a_matrix_on_the_way_to_the_output_alone_is_not_recurrent() -> None:
+    """Also where it reads a state; one that both need is."""
+    m = Recurrent(parse("h' = tanh(W x + R (S h))\ny = S h' + V h' + U h\noutput y"), 3, H)
+    assert m.weight_hh_l0.shape == (2 * H, H)
+    assert m.weight_ho_l0.shape == (2 * H, H)
+    before = m.weight_ho_l0.detach().clone()
+    cellwright.init.orthogonal_(m)
+    assert torch.equal(m.weight_ho_l0, before)
+    for name in "RS":
+        assert same(m.views()[name] @ m.views()[name].T, torch.eye(H), 1e-5)
 
 
 @pytest.mark.parametrize(

@@ -212,6 +212,15 @@ def qrnn(x: Array, s: States, p: States) -> Step:
     return o * c, {"c": c, **{f"past_{j}": v for j, v in enumerate(window[:-1], start=1)}}
 
 
+def lru(x: Array, s: States, p: States) -> Step:
+    """Orvieto et al. (2023), eqs. 3 and 7 and section 3.4, in complex numbers: the state is
+    Lambda h + exp(gamma) B x, the output the real part of C h, and D x."""
+    eigenvalues = np.exp(-np.exp(p["nu"]) + 1j * np.exp(p["theta"]))
+    b, c = p["B_re"] + 1j * p["B_im"], p["C_re"] + 1j * p["C_im"]
+    h = eigenvalues * (s["re"] + 1j * s["im"]) + np.exp(p["gamma"]) * (x @ b.T)
+    return (h @ c.T).real + linear(p["D"], x), {"re": h.real, "im": h.imag}
+
+
 def rg_lru(x: Array, s: States, p: States) -> Step:
     """De et al. (2024), eqs. 1-4, log a = -c softplus(Lambda) r as in appendix A."""
     r = sigmoid(linear(p["W_r"], x) + p["b_r"])

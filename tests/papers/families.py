@@ -254,6 +254,23 @@ def mrnn(x: Array, s: States, p: States) -> Step:
     return new_h, {"h": new_h}
 
 
+def mogrifier_lstm(x: Array, s: States, p: States) -> Step:
+    """Melis et al. (2020), section 2: r rounds, counted over both, the odd ones for x; then LSTM.
+
+    Q^i of round i = 2k - 1 is Q_k here, R^i of round i = 2k is S_k.
+    """
+    scaled = {-1: x, 0: s["h"]}
+    r = int(p["m"] + p["n"])
+    for i in range(1, r + 1):
+        matrix = p[f"Q_{(i + 1) // 2}"] if i % 2 else p[f"S_{i // 2}"]
+        scaled[i] = 2 * sigmoid(linear(matrix, scaled[i - 1])) * scaled[i - 2]
+    odd, even = (max(i for i in scaled if i % 2 == left) for left in (1, 0))
+    f, i_, o, j = (full(scaled[odd], scaled[even], p, k) for k in "fioz")
+    c = sigmoid(f) * s["c"] + sigmoid(i_) * np.tanh(j)
+    h = sigmoid(o) * np.tanh(c)
+    return h, {"h": h, "c": c}
+
+
 def multiplicative_lstm(x: Array, s: States, p: States) -> Step:
     """Krause et al. (2016), last version: an LSTM whose recurrent input is m."""
     m = linear(p["W_m"], x) * linear(p["R_m"], s["h"])

@@ -135,6 +135,13 @@ def test_a_watched_program_gives_every_named_value(p: Program) -> None:
     assert same([found[o] for o in p.outputs], expected)
 
 
+def test_constants_by_name() -> None:
+    p = parse("const a = 1\nconst b = 2\nh' = a * h + b * W x").program
+    assert [c.default for c in p.with_constants({"b": 3}).constants] == [1, 3]
+    with pytest.raises(CellwrightError, match="no constant is called 'c'; the program has a, b"):
+        p.with_constants({"c": 3})
+
+
 def test_alike_are_programs_that_differ_in_names_and_inits_only() -> None:
     p = cell("lstm").program
     renamed = (

@@ -125,7 +125,7 @@ def test_an_output_is_not_kept_a_second_time() -> None:
 # --- the recurrence -----------------------------------------------------------------------------
 
 S = {
-    0: "brc unicornn ind_rnn sru qrnn qrnn(k=5) min_gru min_lstm rg_lru t_rnn t_gru t_lstm",
+    0: "brc unicornn ind_rnn sru qrnn qrnn(k=5) min_gru min_lstm rg_lru t_rnn t_gru t_lstm lru",
     1: (
         "rnn lstm lstm_1997 peephole_lstm nig nfg nog niaf noaf cifg fgr coupled_lstm janet mclstm "
         "ran nas slstm gru mgu3 gru3 ugrnn intersection_rnn li_gru minimal_rnn light_ru sgrn sgu "
@@ -138,12 +138,15 @@ S = {
         "mut3 dsgu miru1 rhn dt_rnn lem"
     ),
     3: "rhn(L=3)",
+    5: "mogrifier_lstm(m=2)",
+    6: "mogrifier_lstm",
     7: "rhn(L=7) dt_rnn(L=7)",
 }
 """Matrix products in a step that have to wait for one another, as read from the papers. RHNs have
 as many as they are deep."""
 STAGES = {name: n for n, names in S.items() for name in names.split()}
-SCANS = {"qrnn", "qrnn(k=5)", "min_gru", "min_lstm", "rg_lru", "t_rnn", "t_gru", "t_lstm"}
+SCANS = {"qrnn", "qrnn(k=5)", "min_gru", "min_lstm", "rg_lru", "t_rnn", "t_gru", "t_lstm",
+         "lru"}  # fmt: skip
 """What papers say runs as a scan, of these."""
 
 

@@ -12,6 +12,7 @@ from latex2mathml.converter import convert
 from cellwright.export.latex import lines
 from cellwright.language import Cell, aliases, cell
 from cellwright.language.difference import Row, difference
+from cellwright.language.notation import number_text
 from cellwright.language.options import Option
 from cellwright.language.syntax import HEADERS
 from cellwright.layers.named import NAMED
@@ -119,7 +120,7 @@ def _parameters(p: Program) -> Iterator[tuple[list[str], str, str]]:
     for q in sorted(p.parameters, key=lambda q: -len(q.shape)):
         groups.setdefault((q.shape, q.init), []).append(q.name)
     for (shape, init), names in groups.items():
-        start = "±1/√H" if init is None else f"{init:g}"
+        start = "±1/√H" if init is None else number_text(init)
         yield names, " × ".join(shape) or "1", start
 
 

@@ -148,7 +148,7 @@ def _cell(text: str, origin: str, source: str, given: Mapping[str, float]) -> Ce
             if isinstance(st.content, EquationSyntax)
         ),
         options=options,
-        program=found.with_constants({o.name: o.value for o in options}),
+        program=found.with_constants({o.name: o.value for o in options if o.kind == "const"}),
     )
 
 
@@ -205,7 +205,7 @@ def _of_catalogue(name: str, given: Mapping[str, float]) -> Cell:
     name = aliases().get(name, name)
     if name not in cell_names():
         raise library.unknown(name)
-    return _given_cell(name, tuple(given.items())) if given else _catalogue_cell(name)
+    return _given_cell(name, **given) if given else _catalogue_cell(name)
 
 
 @cache
@@ -213,6 +213,6 @@ def _catalogue_cell(name: str) -> Cell:
     return parse(library.catalogue_text(name), name)
 
 
-@lru_cache(maxsize=256)
-def _given_cell(name: str, given: tuple[tuple[str, float], ...]) -> Cell:
-    return _catalogue_cell(name).with_options(**dict(given))
+@lru_cache(maxsize=256, typed=True)  # a count may be 5, and not 5.0
+def _given_cell(name: str, /, **given: float) -> Cell:
+    return _catalogue_cell(name).with_options(**given)

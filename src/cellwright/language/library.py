@@ -91,6 +91,13 @@ def _is_there(name: str) -> bool:
 
 def unknown(name: str) -> CellError:
     """The error for a name that the catalogue does not have."""
+    called, opened, _ = name.partition("(")
+    if opened and called in (*cell_names(), *aliases()):
+        return CellError(
+            f"the options of {called} cannot be read",
+            f'Write "{called}(NAME=NUMBER)", with commas between several, and quotes for a shell.',
+            name,
+        )
     if "=" in name:
         return CellError(
             "this is no name but equations",
@@ -126,8 +133,9 @@ def file_text(path: Path) -> str:
             data = f.read(LARGEST + 1)
     except (OSError, ValueError) as e:
         why = (e.strerror if isinstance(e, OSError) else None) or str(e)
+        near = meant(path.stem) if isinstance(e, FileNotFoundError) else ""
         raise CellError(
-            f"cannot be read: {why}", "Name a text file with equations.", str(path)
+            f"cannot be read: {why}", f"{near}Name a text file with equations.", str(path)
         ) from None
     if len(data) > LARGEST:
         raise CellError(

@@ -41,10 +41,12 @@ def brackets(code: str, place: Place) -> None:
 
 _CLOSING = {"(": ")", "[": "]"}
 
+_DOTS = "×∘·∗•⋅∙"
+
 _INSTEAD = {
     "^": "There are no powers: write v * v. The transpose of a matrix is R^T.",
     "@": "A matrix stands before its vector without a sign: W x.",
-    **dict.fromkeys("×∘·∗•⋅∙", "Write * for the elementwise product."),
+    **dict.fromkeys(_DOTS, "Write * for the elementwise product."),
     **dict.fromkeys("–—‐‑", "Write - for minus."),
     **dict.fromkeys("’‘`´", "Write ' for the prime of a state: c'."),
     **dict.fromkeys("\u00a0\u2009\u202f", "It looks like a space: write an ordinary one."),
@@ -70,10 +72,16 @@ def stray(code: str, column: int, place: Place) -> CellError:
     shown = char if char.isprintable() else f"U+{ord(char):04X}"
     if char in _ACCEPTED:
         return misplaced(code, column, column + 1, place)
-    remedy = _INSTEAD.get(char) or (
-        "Names are written in Latin or Greek letters, digits and _."
-        if char.isalpha()
-        else "Remove it. An equation has names, numbers, + - * / ( ) , and the prime of c'."
+    dotted = char in _DOTS and re.search(r"[A-ZΑ-Ω]\w*(\[[^\]]*\])?\s*$", code[:column])
+    remedy = (
+        _matrix_on(code[column + 1 :])
+        if dotted
+        else _INSTEAD.get(char)
+        or (
+            "Names are written in Latin or Greek letters, digits and _."
+            if char.isalpha()
+            else "Remove it. An equation has names, numbers, + - * / ( ) , and the prime of c'."
+        )
     )
     return CellError(
         f"{shown!r} means nothing here"
@@ -82,6 +90,13 @@ def stray(code: str, column: int, place: Place) -> CellError:
         remedy,
         place.within(column, column + 1),
     )
+
+
+def _matrix_on(behind: str) -> str:
+    """How a matrix is applied to what stands behind it."""
+    if behind.lstrip()[:1] == "[":
+        return "For W · [h, x], a matrix on two vectors, write R h + W x: each has a matrix."
+    return f"{_INSTEAD['@']} For the elementwise product write *."
 
 
 _ACCEPTED = frozenset("+-−*⊙/(),=.0123456789") | frozenset(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from operator import index
 from typing import SupportsIndex, cast
@@ -74,6 +74,12 @@ class Option:
         """As a call writes it."""
         return f"{self.name}={number_text(self.value)}"
 
+    @property
+    def another(self) -> Option:
+        """It with a value that is not the default, for an example."""
+        some = self.default / 2 or 1 if self.kind == "const" else self.default + 1
+        return replace(self, value=some)
+
 
 def numbers(text: s.Text, given: Mapping[str, float]) -> tuple[Option, ...]:
     """The counts and the sizes of a text.
@@ -81,11 +87,12 @@ def numbers(text: s.Text, given: Mapping[str, float]) -> tuple[Option, ...]:
     Raises CellError for a declaration that cannot be, GivenError for what is no count or size.
     """
     used = s.mentioned(text.parts)
+    outermost = set(map(id, text.parts))
     found: dict[str, Option] = {}
     for st, declared in _declared(text.parts, ("count", "size")):
         [node] = declared.names
         name = node.name
-        if st not in text.parts:
+        if id(st) not in outermost:
             raise CellError(
                 f"a {declared.kind} is declared once",
                 "Write it above what is repeated.",

@@ -71,6 +71,18 @@ def _checked(node: _N, *inside: Node) -> _N:
     return node
 
 
+def _end(node: Node, index: Whole) -> int:
+    """Where a name with an index ends."""
+    if index.start != node.end:
+        raise _RefusedError(
+            "an index stands right behind its name",
+            "Remove the blank between them: n[2].",
+            node.start,
+            index.end,
+        )
+    return index.end
+
+
 def _span(t: Token) -> tuple[int, int]:
     assert t.column is not None
     return t.column - 1, t.column - 1 + len(t)
@@ -85,13 +97,14 @@ class _Build(Transformer[Token, Content]):
     MATRIX = staticmethod(lambda t: Matrix(*_span(t), name=str(t)))
 
     def value(self, n: Name, index: Whole | None = None) -> Name:
-        return n if index is None else Name(n.start, index.end, name=n.name, index=index)
+        return n if index is None else Name(n.start, _end(n, index), name=n.name, index=index)
 
     def new(self, n: Name, index: Whole, prime: Token) -> New:
+        _end(n, index)
         return New(n.start, _span(prime)[1], name=n.name, index=index)
 
     def plain(self, m: Matrix, index: Whole | None = None) -> Matrix:
-        return m if index is None else Matrix(m.start, index.end, name=m.name, index=index)
+        return m if index is None else Matrix(m.start, _end(m, index), name=m.name, index=index)
 
     def transposed(self, m: Matrix, *behind: Whole | Token) -> Matrix:
         for piece in behind:

@@ -32,7 +32,7 @@ def unrolled(text: s.Text, counts: Mapping[str, int]) -> s.Syntax:
     Raises CellError for an index that is none, for another use of a name that is a number, for a
     range that ends before it begins, and for more than `MOST`.
     """
-    work = _Unrolling(counts)
+    work = _Unrolling(counts, s.settled(text.parts))
     statements = tuple(work.parts(text.parts))
     if not statements:
         raise CellError(
@@ -44,7 +44,8 @@ def unrolled(text: s.Text, counts: Mapping[str, int]) -> s.Syntax:
 
 
 class _Unrolling:
-    def __init__(self, counts: Mapping[str, int]) -> None:
+    def __init__(self, counts: Mapping[str, int], settled: Mapping[str, int]) -> None:
+        self.settled = settled
         self.known = dict(counts)
         """Counts, and the variables of the ranges around here."""
         self.running: dict[str, Place] = {}
@@ -106,6 +107,12 @@ class _Unrolling:
             raise self._error(
                 f"{name} stands for something else here",
                 "Give what is counted a name of its own.",
+                over.variable,
+            )
+        if name in self.settled:
+            raise self._error(
+                f"{name} stands for something else here",
+                f"Line {self.settled[name]} sets it: give what is counted a name of its own.",
                 over.variable,
             )
         first, last = self._whole(over.first), self._whole(over.last)

@@ -259,6 +259,30 @@ def named(of: Node | Content) -> set[str]:
     return {node.name for node in nodes(of) if isinstance(node, Name | New | Matrix)}
 
 
+def settled(parts: Iterable[Part]) -> dict[str, int]:
+    """The names without indices that some lines set or declare, counts and sizes aside, and the
+    first line of each."""
+    found: dict[str, int] = {}
+    for part in parts:
+        if isinstance(part, Block):
+            found = settled(part.parts) | found
+        elif not is_number(part):
+            for node in _targets(part.content):
+                if node.index is None:
+                    found.setdefault(node.name, part.place.line)
+    return found
+
+
+def _targets(content: Content) -> tuple[Name | New | Matrix, ...]:
+    match content:
+        case Equation(target) | Init(target):
+            return (target,)
+        case Declare(_, names):
+            return names
+        case Output():
+            return ()
+
+
 def mentioned(parts: Iterable[Part]) -> set[str]:
     """Every name in some lines, those aside that declare a count or a size."""
     found: set[str] = set()

@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from numbers import Real
 from operator import index
 from typing import SupportsIndex
 
+from cellwright.language import Cell, GivenError
+from cellwright.language import cell as find_cell
+from cellwright.language.library import parted
 from cellwright.layers.call import LayerError
 
-__all__ = ["flag", "is_probability", "rate", "whole"]
+__all__ = ["chosen", "flag", "is_probability", "rate", "whole"]
+
+
+def chosen(cell: str | os.PathLike[str] | Cell, options: Mapping[str, float]) -> Cell:
+    """The cell that a layer is asked for, with the options that are arguments of the layer.
+
+    Raises CellError where there is no such cell, LayerError for what is no option of it, and where
+    its name says another number in brackets.
+    """
+    named = parted(cell)[1] if isinstance(cell, str) else {}
+    for name, value in options.items():
+        if name in named and named[name] != value:
+            raise LayerError(
+                f"{cell} has {name}={named[name]}, and the layer's argument is "
+                f"{name}={value}: give one of the two"
+            )
+    try:
+        return find_cell(cell).with_options(**options)
+    except GivenError as e:
+        raise LayerError(str(e)) from None
 
 
 def whole(name: str, size: SupportsIndex, least: int = 1) -> int:

@@ -24,8 +24,9 @@ def forget_bias_(layer: Recurrent, value: float = 1.0) -> Recurrent:
     """Open the gates that keep memories, or with a negative value shut them.
 
     Jozefowicz, Zaremba, Sutskever (2015) give the forget gate of an LSTM a bias of 1. For any cell
-    it is the bias in each sigmoid that multiplies the old value of a state in its new one; where
-    that is 1 - σ(…), it starts at `-value`. Of several biases in a gate, the others start at 0.
+    it is the bias in each sigmoid that multiplies the old value of a state in its new one, also one
+    that is written by its logarithm; where that is 1 - σ(…), it starts at `-value`. Of several
+    biases in a gate, the others start at 0.
 
     Returns the layer.
 
@@ -95,7 +96,10 @@ def _gates(layer: Recurrent) -> list[tuple[list[Gate], list[Gate]]]:
     p = layer.program
     found = [gates(p, s) for s in p.states]
     if not any(keeping for keeping, _ in found):
-        raise LayerError(f"{layer.cell.name} has no gate that keeps a state")
+        raise LayerError(
+            f"{layer.cell.name} has no gate that keeps a state: none of its new values has the old "
+            "one times a sigmoid. layer.views() has each parameter by its name"
+        )
     kept = [([g for g in keeping if g.biases], list(writing)) for keeping, writing in found]
     kept = [(keeping, writing) for keeping, writing in kept if keeping]
     if not kept:

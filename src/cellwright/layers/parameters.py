@@ -8,6 +8,7 @@ from itertools import chain, count
 
 from cellwright.program.ops import Shape, Value
 from cellwright.program.program import Parameter, Program
+from cellwright.program.recurrence import applied, recurrent_matrices, undelayed
 from cellwright.program.transforms import biases
 
 __all__ = ["Gate", "Stack", "gates", "stacks"]
@@ -18,8 +19,9 @@ class Stack:
     """Parameters of one kind and shape, kept as one tensor, along its first dimension."""
 
     name: str
-    """As in torch, without the layer: `weight_ih`, `weight_hh`, `weight_hr`, `bias`; other learned
-    vectors go by the letters before the underscore of their names. No two stacks have one name."""
+    """As in torch, without the layer: `weight_ih`, `weight_hh`, `weight_hr`, `bias`; `weight_ho` is
+    in that manner; other learned vectors go by the letters before the underscore of their names.
+    No two stacks have one name."""
     members: tuple[Parameter, ...]
     recurrent: bool
     """Whether they are matrices in the recurrence."""
@@ -33,9 +35,10 @@ class Stack:
 def stacks(p: Program) -> tuple[Stack, ...]:
     """The stacks of a program: matrices first, in the order in which the equations read them.
 
-    `weight_ih` holds the matrices applied to the input, or to what is made of it alone;
-    `weight_hh` those in the recurrence; `weight_hr` the projection; `bias` the vectors that are
-    only added. Where a kind has several shapes, the first has the kind's name.
+    `weight_ih` holds the matrices applied to inputs, or to what is made of them alone; `weight_hh`
+    those in the recurrence; `weight_hr` the projection; `weight_ho` what is applied to states for
+    the output alone; `bias` the vectors that are only added. Where a kind has several shapes, the
+    first has the kind's name.
     """
     groups: dict[tuple[str | None, str, Shape], list[Parameter]] = {}
     for q in sorted(p.parameters, key=lambda q: -len(q.shape)):
@@ -54,8 +57,8 @@ def stacks(p: Program) -> tuple[Stack, ...]:
     return tuple(sorted(found, key=lambda s: rank.get(s.name, len(KINDS))))
 
 
-KINDS = ("weight_ih", "weight_hh", "weight_hr", "bias")
-"""The stacks that torch's layers have, in their order."""
+KINDS = ("weight_ih", "weight_hh", "weight_hr", "weight_ho", "bias")
+"""The stacks that torch's layers have, and `weight_ho`, in their order."""
 
 
 def _kind(p: Program, q: Parameter) -> str | None:
@@ -63,16 +66,12 @@ def _kind(p: Program, q: Parameter) -> str | None:
     if len(q.shape) == 2:
         if q.shape[0] == "P":
             return "weight_hr"
-        recurrent = any(
-            v.op == "apply" and q.value in _matrix(v) and v in p.recurrent for v in p.values
-        )
-        return "weight_hh" if recurrent else "weight_ih"
+        if q.value in recurrent_matrices(p):
+            return "weight_hh"
+        known = undelayed(p)
+        late = any(v.op == "apply" and applied(v) == q.value for v in known.recurrent)
+        return "weight_ho" if late else "weight_ih"
     return "bias" if q in biases(p) else None
-
-
-def _matrix(v: Value) -> tuple[Value, ...]:
-    m = v.args[0]
-    return (m, *m.args)
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from cellwright.backends.registry import select
-from cellwright.language import Cell, GivenError
-from cellwright.language import cell as find_cell
+from cellwright.language import Cell
 from cellwright.layers import interop
-from cellwright.layers.arguments import flag, is_probability, whole
+from cellwright.layers.arguments import chosen, flag, is_probability, whole
 from cellwright.layers.call import Call, Expected, LayerError, State
 from cellwright.layers.operator import execute
 from cellwright.layers.parameters import Stack, stacks
@@ -127,10 +126,7 @@ class Recurrent(nn.Module):
             )
         if dtype is not None and not isinstance(dtype, torch.dtype):
             raise LayerError(f"dtype must be one of torch's, as torch.float32, got {dtype!r}")
-        try:
-            self.cell = find_cell(cell).with_options(**options)
-        except GivenError as e:
-            raise LayerError(str(e)) from None
+        self.cell = chosen(cell, options)
         self.input_size, self.hidden_size, self.proj_size = input_size, hidden_size, proj_size
         self.num_layers, self.bias, self.batch_first = num_layers, bias, batch_first
         self.dropout, self.bidirectional = float(dropout), bidirectional

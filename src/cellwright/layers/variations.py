@@ -53,6 +53,11 @@ class Variations:
                 f"recurrent_dropout_on must be {' or '.join(map(repr, DROPPED_ON))}, got "
                 f"{self.recurrent_dropout_on!r}"
             )
+        if self.recurrent_dropout_on != "update" and not dropped:
+            raise LayerError(
+                f"recurrent_dropout_on={self.recurrent_dropout_on!r} says where to drop and not "
+                "how often: give recurrent_dropout, as 0.2, too"
+            )
 
     def shown(self) -> list[str]:
         """Those that are not their defaults, as a call writes them."""

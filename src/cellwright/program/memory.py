@@ -87,6 +87,7 @@ class Gate:
     """A sigmoid that is a factor of what a state keeps, or of what is written to it."""
 
     value: Value
+    """The sigmoid, or for one that is written by its logarithm the softplus."""
     sign: int
     """1 where what it gates grows with it, -1 where it shrinks, as what `1 - z` gates."""
     biases: tuple[tuple[str, int], ...]
@@ -134,9 +135,19 @@ def _keeping(
 
 
 def _sigmoids(v: Value, sign: int) -> Iterator[tuple[Value, int]]:
-    """The sigmoids that `v` is made of by arithmetic; `u * σ(u)` is a function, and no gate."""
+    """The sigmoids that `v` is made of by arithmetic; `u * σ(u)` is a function, and no gate.
+
+    Also those that are written by their logarithms: exp(-softplus(u)) is σ(-u), and in the exponent
+    a factor is a term.
+    """
     if v.op == "sigmoid":
         yield v, sign
+    elif v.op == "exp":
+        for term, own in _terms(v.args[0], 1):
+            if term.op == "softplus" and own < 0:
+                yield term, -sign
+            elif term.op == "log":
+                yield from _sigmoids(term.args[0], own * sign)
     elif v.op in LINEAR:
         for i, a in enumerate(v.args):
             turned = v.op == "neg" or (v.op in ("sub", "div") and i > 0)
@@ -144,10 +155,16 @@ def _sigmoids(v: Value, sign: int) -> Iterator[tuple[Value, int]]:
                 yield from _sigmoids(a, -sign if turned else sign)
 
 
+def _terms(v: Value, sign: int) -> Iterator[tuple[Value, int]]:
+    """The terms of a sum, however it is bracketed, each with its sign."""
+    if v.op not in ("add", "sub", "neg"):
+        yield v, sign
+        return
+    for i, a in enumerate(v.args):
+        yield from _terms(a, -sign if v.op == "neg" or (v.op == "sub" and i > 0) else sign)
+
+
 def _added(v: Value, sign: int, among: Mapping[Value, str]) -> Iterator[tuple[str, int]]:
-    if v in among:
-        yield among[v], sign
-    elif v.op in ("add", "sub", "neg"):
-        for i, a in enumerate(v.args):
-            turned = v.op == "neg" or (v.op == "sub" and i > 0)
-            yield from _added(a, -sign if turned else sign, among)
+    for term, own in _terms(v, sign):
+        if term in among:
+            yield among[term], own

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 
+from cellwright.errors import CellwrightError
 from cellwright.program.ops import Shape, Value, topological
 
 __all__ = ["Constant", "Named", "Parameter", "Program", "prime"]
@@ -155,6 +156,14 @@ class Program:
         return sum(prod(sizes[s] for s in p.shape) for p in self.parameters)
 
     def with_constants(self, values: Mapping[str, float]) -> Program:
-        """The same program with other constants, by their names."""
-        constants = tuple(replace(c, default=values[c.name]) for c in self.constants)
-        return replace(self, constants=constants)
+        """The same program with other constants, by their names; what is not named stays.
+
+        Raises CellwrightError for a name that no constant has.
+        """
+        known = [c.name for c in self.constants]
+        for name in values:
+            if name not in known:
+                some = ", ".join(known) or "none"
+                raise CellwrightError(f"no constant is called {name!r}; the program has {some}")
+        constants = (replace(c, default=values.get(c.name, c.default)) for c in self.constants)
+        return replace(self, constants=tuple(constants))

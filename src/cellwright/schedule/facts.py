@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 
 from cellwright.program.derivative import derivative
-from cellwright.program.legality import check
-from cellwright.program.ops import TABLE, Value, input_, substitute, topological
-from cellwright.program.program import Named, Program, prime
-from cellwright.program.sharing import Fresh
+from cellwright.program.ops import TABLE, Value, input_, topological
+from cellwright.program.program import Program
+from cellwright.program.recurrence import undelayed
 from cellwright.schedule.lowering import reduce
 from cellwright.schedule.stages import WHOLE
 
@@ -61,7 +60,7 @@ class Products:
 def facts(p: Program, sizes: Mapping[str, int]) -> Facts:
     """The facts of a forward program, for sizes as `{"I": 88, "H": 36}`."""
     made = products(p, sizes)
-    known = _undelayed(p)
+    known = undelayed(p)
     return Facts(
         parameters=p.count(sizes),
         macs=made.ahead + made.recurrent,
@@ -87,35 +86,6 @@ def _units(v: Value, sizes: Mapping[str, int]) -> int:
 
 
 # --- the recurrence -----------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=1024)
-def _undelayed(p: Program) -> Program:
-    """The same step with streams in for the states that only hand on what came in earlier: those
-    are known for all steps before the first one runs."""
-    held = set(p.states)
-    while True:
-        still = {s for s in held if held & set(topological([p.next(s)]))}
-        if still == held:
-            break
-        held = still
-    delays = {s: input_(s.name, s.shape) for s in p.states if s not in held}
-    if not delays:
-        return p
-    fresh = Fresh(p.names)
-    names = {prime(s.name): fresh(s.name) for s in delays}
-    done = substitute(p.roots, delays)
-    return check(
-        replace(
-            p,
-            inputs=(*p.inputs, *delays.values()),
-            states=tuple(s for s in p.states if s in held),
-            equations=tuple(Named(names.get(e.name, e.name), done[e.value]) for e in p.equations),
-            outputs=tuple(names.get(o, o) for o in p.outputs),
-            sums=tuple(Named(t.name, done[t.value]) for t in p.sums),
-        ),
-        "_undelayed",
-    )
 
 
 def _stages(p: Program) -> int:

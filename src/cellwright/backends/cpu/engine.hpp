@@ -8,7 +8,14 @@
 // Letters: n rows, a row being a sequence at one step; k columns of a matrix; r a group, the rows
 // that one thread works on, or several together. A block is BLOCK units.
 
+#include <limits.h>
 #include <omp.h>
+#include <sched.h>
+#if defined(__linux__)
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #include "functions.hpp"
 #include "rows.hpp"
@@ -19,27 +26,51 @@ static const Kernels* kernels;  // the same in every call
 
 // --- threads ------------------------------------------------------------------------------------
 
-// Threads that share rows meet here after each stage. They wait for less than a stage, so they
-// spin; only a thread whose peer has lost its core gives up its own.
+// Threads that share rows meet here after each stage. They wait for less than a stage, so they spin
+// at first. A thread whose peer has lost its core sleeps until it is woken: a scheduler runs one that
+// has slept before those that are busy, where one that yields, or spins on, waits behind all of them.
 struct alignas(64) Barrier {
-    int waiting, round;
+    int waiting, round, sleeping;
 };
 
-extern "C" int sched_yield(void);
+constexpr int SPINS = 4000;
+
+INLINE void relax() {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb" ::: "memory");  // `yield` does nothing on most of these
+#endif
+}
+
+#if defined(__linux__)
+static void sleep_at(Barrier* barrier, int round) {
+    syscall(SYS_futex, &barrier->round, FUTEX_WAIT_PRIVATE, round, nullptr, nullptr, 0);
+}
+static void wake_at(Barrier* barrier) {
+    syscall(SYS_futex, &barrier->round, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
+}
+#else
+static void sleep_at(Barrier*, int) { sched_yield(); }
+static void wake_at(Barrier*) {}
+#endif
 
 static void wait_at(Barrier* barrier, int threads) {
     const int round = __atomic_load_n(&barrier->round, __ATOMIC_RELAXED);
+    const auto over = [&] { return __atomic_load_n(&barrier->round, __ATOMIC_SEQ_CST) != round; };
     if (__atomic_add_fetch(&barrier->waiting, 1, __ATOMIC_ACQ_REL) == threads) {
         __atomic_store_n(&barrier->waiting, 0, __ATOMIC_RELAXED);
-        __atomic_store_n(&barrier->round, round + 1, __ATOMIC_RELEASE);
+        __atomic_store_n(&barrier->round, round + 1, __ATOMIC_SEQ_CST);
+        if (__atomic_load_n(&barrier->sleeping, __ATOMIC_SEQ_CST)) wake_at(barrier);
         return;
     }
-    for (int spins = 0; __atomic_load_n(&barrier->round, __ATOMIC_ACQUIRE) == round; spins++) {
-        if (spins > 2000) sched_yield();
-#if defined(__x86_64__) || defined(__i386__)
-        else __builtin_ia32_pause();
-#endif
+    for (int spins = 0; spins < SPINS; spins++) {
+        if (over()) return;
+        relax();
     }
+    __atomic_add_fetch(&barrier->sleeping, 1, __ATOMIC_SEQ_CST);
+    while (!over()) sleep_at(barrier, round);
+    __atomic_sub_fetch(&barrier->sleeping, 1, __ATOMIC_SEQ_CST);
 }
 
 // What a thread works on: some rows, and of each size some blocks of units.
@@ -410,7 +441,7 @@ static bool packs(const Given& g) {
 
 // What a call has memory for.
 struct Room {
-    Barrier* barriers;
+    Barrier* barriers;  // of each group, and that of all threads
     Rows rows;
     Term* terms;  // (threads, groups)
     REAL* vectors[VECTORS + 1];
@@ -436,16 +467,19 @@ static void run_thread(const Given& g, const Room& m, long steps, long me, long 
         share_out(g, w.chunk, (int)share, (int)sharing);
         if (share == 0) clear_ends(g, r);
     });
-#pragma omp barrier
+    const auto meet_all = [&] {
+        if (team > 1) wait_at(m.barriers + g.groups, (int)team);
+    };
+    meet_all();
     for (long i = 0; i * steps < g.steps; i++) {
         const long last = (g.steps - 1) / steps, start = (g.reverse ? last - i : i) * steps;
         each_group([&](long r, Work& w) {
             run_chunk(g, m.rows, w, r, start, least(start + steps, g.steps));
         });
         if (!OUTERS) continue;
-#pragma omp barrier
+        meet_all();
         add_outers(g, m.work, m.terms + me * g.groups, i == 0 && !g.add, me, team);
-#pragma omp barrier
+        meet_all();
     }
     each_group([&](long r, Work& w) {
         if (share == 0) leave_states(g, m.rows, w, r, 0, w.n);
@@ -472,7 +506,7 @@ static void finish(const Given& g, const Rows& rows, const Work* work) {
 static Room room(const Given& g, Arena& arena, long steps) {
     const long threads = g.groups * g.sharing, rows = (g.batch + g.groups - 1) / g.groups;
     Room m;
-    m.barriers = arena.take<Barrier>(g.groups);
+    m.barriers = arena.take<Barrier>(g.groups + 1);
     m.rows.groups = g.groups;
     m.rows.counts = arena.take<long>(g.steps);
     m.rows.order = g.lengths ? arena.take<long>(g.batch + g.steps + 1) : 0;
@@ -507,7 +541,7 @@ static void begin(const Given& g, Room& m) {
     kernels->announce(g.kept, g.kept_bytes);
     for (int i = 0; i < OUTPUTS; i++)
         kernels->announce(g.out[i].at, g.steps * g.out[i].step * sizeof(REAL));
-    memset(m.barriers, 0, g.groups * sizeof(Barrier));
+    memset(m.barriers, 0, (g.groups + 1) * sizeof(Barrier));
     sort_rows(g, m.rows);
     for (int i = 0; i < VECTORS; i++) {
         const long n = g.size[VECTOR_SIZE[i]];

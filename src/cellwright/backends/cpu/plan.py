@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,6 +17,9 @@ from cellwright.backends.cpu.team import Team, team
 from cellwright.backends.reference import Env, Evaluation, scalar
 from cellwright.program.ops import LEAVES, Value, topological
 from cellwright.program.program import Program
+
+if TYPE_CHECKING:
+    from cellwright.backends.cpu.form import Asked, Form
 
 __all__ = ["Extent", "Place", "Plan", "plan"]
 
@@ -44,7 +47,7 @@ class Extent:
     team: Team
     block: int
     """How many units lie together in the engine's memory."""
-    forms: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    forms: dict[Asked, Form] = field(default_factory=dict, init=False, repr=False, compare=False)
     """What form.py makes of it, once."""
 
     def places(
