@@ -199,7 +199,7 @@ def test_diff_marks_what_differs() -> None:
     assert "3 of 6 equations are the same" in shown
     assert "The equations are the same." in cellwright("diff", "lstm", "np")
     options = cellwright("diff", "janet", "janet(beta=2)")
-    assert re.search(r"\n«beta = 1» +«beta = 2»\s*\n", options)
+    assert re.search(r"\n «beta = 1» +«beta = 2»\s*\n", options)
     assert "« » marks what differs; the equations are the same." in options
     assert "«n[3] = tanh(R_n[3] s[2] + b_n[3])»" in cellwright("diff", "rhn", "rhn(L=3)")
     assert cellwright("diff", "peephole_lstm") == cellwright("diff", "lstm", "peephole_lstm")

@@ -133,11 +133,8 @@ def derivative(p: Program, by: tuple[int, ...] | None = None) -> Derivative:
     n, m = len(streams_by), len(states)
     by_input, by_state, by_parameter = results[:n], results[n : n + m], results[n + m :]
 
-    telling = {
-        renamed[g]: name
-        for v, g in gradients.items()
-        if g in renamed and (name := _gradient_name(p, v))
-    }
+    names = _gradient_names(p)
+    telling = {renamed[g]: names[v] for v, g in gradients.items() if g in renamed and v in names}
     named = shared(results, fresh, telling)
     streams_out = [
         Named(fresh(f"d_{v.name}"), g) for v, g in zip(streams_by, by_input, strict=True)
@@ -233,11 +230,11 @@ def _plain(equation: str) -> str:
     return equation.replace("'", "_new")
 
 
-def _gradient_name(p: Program, v: Value) -> str | None:
+def _gradient_names(p: Program) -> dict[Value, str]:
     """`d_i` is the gradient by the value i; `delta_i` that by what i's function is applied to."""
+    found: dict[Value, str] = {}
     for e in p.equations:
-        if e.value is v:
-            return f"d_{_plain(e.name)}"
-        if len(e.value.args) == 1 and v is e.value.args[0]:
-            return f"delta_{_plain(e.name)}"
-    return None
+        found.setdefault(e.value, f"d_{_plain(e.name)}")
+        if len(e.value.args) == 1:
+            found.setdefault(e.value.args[0], f"delta_{_plain(e.name)}")
+    return found

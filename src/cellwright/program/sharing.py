@@ -19,11 +19,14 @@ class Fresh:
 
     def __init__(self, taken: Iterable[str]) -> None:
         self._taken = {*taken, *TABLE}
+        self._next: dict[str, int] = {}
 
     def __call__(self, name: str) -> str:
         """`name`, or where it is taken `name_2` and so on; taken from now on."""
-        numbered = (name, *(f"{name}_{i}" for i in range(2, len(self._taken) + 3)))
-        found = next(n for n in numbered if n not in self._taken)
+        found, number = name, self._next.get(name, 2)
+        while found in self._taken:
+            found, number = f"{name}_{number}", number + 1
+        self._next[name] = number
         self._taken.add(found)
         return found
 
