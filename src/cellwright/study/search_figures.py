@@ -198,10 +198,11 @@ def matrix(
     with rc_context(STYLE):
         left = margin_of(names)
         side = min(64.0, (width - left - 8) / len(names))
-        height = round(side * 0.62 * len(names) + left * 0.75 + 8)
+        tall = max(18.0, 0.62 * side)  # a line of text
+        height = round(tall * len(names) + left * 0.75 + 8)
         figure = new_figure(width, height)
         ax = figure.add_axes((left / width, 4 / height, side * len(names) / width,
-                              side * 0.62 * len(names) / height))  # fmt: skip
+                              tall * len(names) / height))  # fmt: skip
         ax.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5), xticks=[], yticks=[])
         for x, baseline in enumerate(names):
             ax.annotate(short(baseline), (x, -0.5), (0, 8), rotation=50, ha="left", va="bottom",
