@@ -29,8 +29,8 @@ from cellwright.study.drawing import (
 from cellwright.study.metric import Metric
 from cellwright.study.statistics.budget import Curve
 from cellwright.study.statistics.importance import Importances
+from cellwright.study.statistics.pairs import Pair
 from cellwright.study.statistics.surface import Marginal
-from cellwright.study.statistics.versus import Pair
 from cellwright.study.words import p_value
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from cellwright.study.statistics import versus
+from cellwright.study.statistics import dealing
 from cellwright.study.statistics.power import power
 from cellwright.study.statistics.trials import Outcome, Trial, best
 from cellwright.study.statistics.versus import compare, compare_searches
@@ -108,7 +108,7 @@ def test_searches_by_enumeration() -> None:
 
 def test_searches_that_are_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     """Greff et al.'s test has false alarms, as the best are no independent values; ours has not."""
-    monkeypatch.setattr(versus, "RESAMPLES", 199)
+    monkeypatch.setattr(dealing, "RESAMPLES", 199)
     able = power(A, B)
     monkeypatch.setattr(versus, "power", lambda *_: able)  # what would take most of the time
     monkeypatch.setattr(versus, "bootstrap", lambda *_: None)
