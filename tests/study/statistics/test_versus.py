@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from cellwright.study.statistics import dealing
+from cellwright.study.statistics import dealing, versus
 from cellwright.study.statistics.power import power
 from cellwright.study.statistics.trials import Outcome, Trial, best
 from cellwright.study.statistics.versus import compare, compare_searches
@@ -111,7 +111,8 @@ def test_searches_that_are_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dealing, "RESAMPLES", 199)
     able = power(A, B)
     monkeypatch.setattr(versus, "power", lambda *_: able)  # what would take most of the time
-    monkeypatch.setattr(versus, "bootstrap", lambda *_: None)
+    for module in (versus, dealing):
+        monkeypatch.setattr(module, "bootstrap", lambda *_: None)
     alarms = []
     for pair in np.random.default_rng(0).standard_normal((250, 2, 100)):
         a, b = ([trial(v) for v in own] for own in pair)
