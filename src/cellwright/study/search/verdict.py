@@ -127,8 +127,9 @@ def _settings_only(found: Findings) -> list[str]:
     if not cells:
         return []
     return [
-        f"Seeds tell apart the settings that were found, of {listed(cells)} and {found.order[0]}: "
-        "that other searches would find the same difference, searches of this size do not show."
+        f"What seeds tell apart is the settings that were found, those of {listed(cells)} from "
+        f"that of {found.order[0]}: that other searches would find the same difference, searches "
+        "of this size do not show."
     ]
 
 
