@@ -23,8 +23,8 @@ from cellwright.study.search_figures import (
 )
 from cellwright.study.statistics.budget import by_trials
 from cellwright.study.statistics.importance import importances
+from cellwright.study.statistics.pairs import every_pair
 from cellwright.study.statistics.surface import marginal, surface
-from cellwright.study.statistics.versus import every_pair
 from cellwright.study.words import p_value
 from trials import ACCURACY, LOSS, trial
 

@@ -29,8 +29,8 @@ from cellwright.study.drawing import (
 from cellwright.study.metric import Metric
 from cellwright.study.statistics.budget import Curve
 from cellwright.study.statistics.importance import Importances
+from cellwright.study.statistics.pairs import Pair
 from cellwright.study.statistics.surface import Marginal
-from cellwright.study.statistics.versus import Pair
 from cellwright.study.words import p_value
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def marginals(lines: Sequence[Run], metric: Metric, log: bool, width: int, label
     places = lines[0].marginal.at
     chosen = any(not isinstance(place, int | float) for place in places)
     with rc_context(STYLE):
-        figure, ax = _one(width, 260, margin_of(line.name for line in lines))
+        figure, ax = _one(width, 260, margin_of(line.name for line in lines) + 10)
         for line in lines:
             colour, dashes = style_of(line.style)
             at = [float(i if chosen else v) for i, v in enumerate(line.marginal.at)]  # type: ignore[arg-type]
@@ -178,7 +178,7 @@ def marginals(lines: Sequence[Run], metric: Metric, log: bool, width: int, label
             ax.set_xticks(range(len(places)), [str(place) for place in places])
         ax.set_title(f"validation {metric.axis}", loc="left", fontsize=13, pad=10)
         ax.set_xlabel(_plain(name), labelpad=6)
-        _legend(ax, lines)
+        _legend(ax, lines, width)
         return as_svg(figure, f"marginal-{name}-{width}", label)
 
 
@@ -198,10 +198,11 @@ def matrix(
     with rc_context(STYLE):
         left = margin_of(names)
         side = min(64.0, (width - left - 8) / len(names))
-        height = round(side * 0.62 * len(names) + left * 0.75 + 8)
+        tall = max(18.0, 0.62 * side)  # a line of text
+        height = round(tall * len(names) + left * 0.75 + 8)
         figure = new_figure(width, height)
         ax = figure.add_axes((left / width, 4 / height, side * len(names) / width,
-                              side * 0.62 * len(names) / height))  # fmt: skip
+                              tall * len(names) / height))  # fmt: skip
         ax.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5), xticks=[], yticks=[])
         for x, baseline in enumerate(names):
             ax.annotate(short(baseline), (x, -0.5), (0, 8), rotation=50, ha="left", va="bottom",
@@ -303,13 +304,19 @@ def _beside(
                 annotation_clip=False)  # fmt: skip
 
 
-def _legend(ax: Axes, lines: Sequence[Run]) -> None:
+def _legend(ax: Axes, lines: Sequence[Run], width: int) -> None:
     """Names right of the axes, in the order of the lines there: a logarithm knows no even steps."""
     order = sorted(lines, key=lambda line: -line.marginal.mean[-1])
+    pixel = 1 / (width * ax.get_position().width)
     for i, line in enumerate(order):
-        ax.annotate(short(line.name), (1, 1 - i / max(8, len(order))), (12, -6),
-                    xycoords="axes fraction", textcoords="offset points", annotation_clip=False,
-                    color=style_of(line.style)[0])  # fmt: skip
+        colour, dashes = style_of(line.style)
+        y = 1 - i / max(8, len(order))
+        (sample,) = ax.plot((1 + 6 * pixel, 1 + 24 * pixel), (y, y), color=colour, linewidth=1.8,
+                            transform=ax.transAxes, clip_on=False)  # fmt: skip
+        if dashes:
+            sample.set_dashes(dashes)
+        ax.annotate(short(line.name), (1 + 30 * pixel, y), xycoords="axes fraction", va="center",
+                    annotation_clip=False)  # fmt: skip
 
 
 def _plain(name: str) -> str:

@@ -19,7 +19,7 @@ from cellwright.study.search.report import render
 from cellwright.study.search.results import Study
 from cellwright.study.search.tables import as_markdown
 from cellwright.study.search.verdict import caveats
-from cellwright.study.statistics import effects, importance, surface, versus
+from cellwright.study.statistics import dealing, effects, importance, surface
 from cellwright.study.statistics.importance import importances
 from cellwright.study.statistics.sentences import search_against, seeds_against
 from cellwright.study.statistics.trials import best
@@ -34,7 +34,7 @@ from trials import ACCURACY
 def _few() -> Iterator[None]:
     """Fewer draws and trees than elsewhere, for the report and what it is held against."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (effects, versus):
+        for module in (effects, dealing):
             patch.setattr(module, "RESAMPLES", 199)
         for module in (importance, surface):
             patch.setattr(module, "TREES", 20)

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from cellwright.study.statistics import versus
+from cellwright.study.statistics import dealing, versus
 from cellwright.study.statistics.power import power
 from cellwright.study.statistics.trials import Outcome, Trial, best
 from cellwright.study.statistics.versus import compare, compare_searches
@@ -108,10 +108,11 @@ def test_searches_by_enumeration() -> None:
 
 def test_searches_that_are_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     """Greff et al.'s test has false alarms, as the best are no independent values; ours has not."""
-    monkeypatch.setattr(versus, "RESAMPLES", 199)
+    monkeypatch.setattr(dealing, "RESAMPLES", 199)
     able = power(A, B)
     monkeypatch.setattr(versus, "power", lambda *_: able)  # what would take most of the time
-    monkeypatch.setattr(versus, "bootstrap", lambda *_: None)
+    for module in (versus, dealing):
+        monkeypatch.setattr(module, "bootstrap", lambda *_: None)
     alarms = []
     for pair in np.random.default_rng(0).standard_normal((250, 2, 100)):
         a, b = ([trial(v) for v in own] for own in pair)

@@ -51,7 +51,10 @@ def read_study(path: Path) -> Study:
     try:
         return decode(Study, json.loads(path.read_text("utf-8")))
     except OSError as e:
-        raise OutputError(f"{path} cannot be read: {e.strerror}.") from None
+        raise OutputError(
+            f"{path} cannot be read: {e.strerror}. cellwright study writes it when it ends, or is "
+            "stopped."
+        ) from None
     except (ValueError, RecursionError) as e:
         raise OutputError(f"{path} is no study.json of cellwright study ({e}).") from None
 

@@ -18,18 +18,11 @@ from cellwright.study.statistics.budget import Curve, by_time, by_trials
 from cellwright.study.statistics.edges import Edge, edges
 from cellwright.study.statistics.effects import Interval
 from cellwright.study.statistics.importance import Importances, importances
+from cellwright.study.statistics.pairs import Matrix, every_pair, every_pair_of_searches
 from cellwright.study.statistics.sentences import Claim
 from cellwright.study.statistics.surface import Marginal, Surface, marginal, surface
 from cellwright.study.statistics.trials import Outcome, Trial, best
-from cellwright.study.statistics.versus import (
-    Matrix,
-    Searched,
-    Versus,
-    compare,
-    compare_searches,
-    every_pair,
-    every_pair_of_searches,
-)
+from cellwright.study.statistics.versus import Searched, Versus, compare, compare_searches
 from cellwright.study.statistics.welch import interval
 
 __all__ = ["FEW", "Findings", "Place", "find", "trials_of", "worst"]

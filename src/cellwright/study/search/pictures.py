@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import isfinite
 
 from markupsafe import Markup
@@ -46,7 +47,6 @@ def in_sight(found: Findings) -> list[Place]:
 def draw(found: Findings, latency: Mapping[str, float]) -> Pictures:
     """All figures; `latency` is the milliseconds of a step, by cells."""
     places, styles = in_sight(found), {name: i for i, name in enumerate(found.order)}
-    log = {one.name: one.log for one in found.study.settings.ranges}
     return Pictures(
         ranking=_ranking(found, places, styles),
         matrix=_matrix(found),
@@ -56,27 +56,16 @@ def draw(found: Findings, latency: Mapping[str, float]) -> Pictures:
         costs=_costs(found, places, styles, latency),
         shares={
             name: _wide_and_narrow(
-                lambda width, name=name, one=one: search_figures.shares(  # type: ignore[misc]
-                    one, width, str(styles[name]), f"What explains how trials of {name} differ."
+                partial(
+                    search_figures.shares,
+                    one,
+                    name=str(styles[name]),
+                    label=f"What explains how trials of {name} differ.",
                 )
             )
             for name, one in found.importances.items()
         },
-        marginals={
-            hyperparameter: _wide_and_narrow(
-                lambda width, lines=lines, on=log[hyperparameter]: search_figures.marginals(  # type: ignore[misc]
-                    lines, found.metric, on, width, f"By {lines[0].marginal.name}."
-                )
-            )
-            for hyperparameter, own in found.marginals.items()
-            if (
-                lines := [
-                    search_figures.Run(name, styles[name], one)
-                    for name, one in own.items()
-                    if name in {place.cell for place in places}
-                ]
-            )
-        },
+        marginals=_marginals(found, places, styles),
     )
 
 
@@ -172,9 +161,24 @@ def _costs(
         if points:
             label = f"Test {found.metric.phrase} by {cost}, of {_names(places)}."
             drawn[cost] = _wide_and_narrow(
-                lambda width, points=points, cost=cost, label=label: search_figures.tradeoff(  # type: ignore[misc]
-                    points, found.metric, cost, width, label
-                )
+                partial(search_figures.tradeoff, points, found.metric, cost, label=label)
+            )
+    return drawn
+
+
+def _marginals(
+    found: Findings, places: Sequence[Place], styles: Mapping[str, int]
+) -> dict[str, Markup]:
+    log = {one.name: one.log for one in found.study.settings.ranges}
+    drawn = {}
+    for name, own in found.marginals.items():
+        lines = [
+            search_figures.Run(p.cell, styles[p.cell], own[p.cell]) for p in places if p.cell in own
+        ]
+        if lines:
+            label = f"Validation {found.metric.phrase} by {name}, of {_names(places)}."
+            drawn[name] = _wide_and_narrow(
+                partial(search_figures.marginals, lines, found.metric, log[name], label=label)
             )
     return drawn
 

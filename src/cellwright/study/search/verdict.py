@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Sequence
 from math import isfinite
 
 from cellwright.study.search import remarks
 from cellwright.study.search.findings import Findings, Place
-from cellwright.study.search.results import Searched, Study
+from cellwright.study.search.results import Study
 from cellwright.study.statistics.sentences import (
     answer,
     brief,
@@ -128,8 +127,9 @@ def _settings_only(found: Findings) -> list[str]:
     if not cells:
         return []
     return [
-        f"Seeds tell apart the settings that were found, of {listed(cells)} and {found.order[0]}: "
-        "that other searches would find the same difference, searches of this size do not show."
+        f"What seeds tell apart is the settings that were found, those of {listed(cells)} from "
+        f"that of {found.order[0]}: that other searches would find the same difference, searches "
+        "of this size do not show."
     ]
 
 
@@ -150,7 +150,7 @@ def _rates_at_edges(found: Findings) -> list[str]:
     ]
 
 
-def _diverged(study: Study, order: Iterable[str]) -> list[str]:
+def _diverged(study: Study, order: Sequence[str]) -> list[str]:
     many = {name: sum(not isfinite(t.run.test) for t in study.of(name).trials) for name in order}
     parts = [f"{n} of {len(study.of(name).trials)} of {name}" for name, n in many.items() if n]
     if not parts:
@@ -158,11 +158,9 @@ def _diverged(study: Study, order: Iterable[str]) -> list[str]:
     return [f"Trials that diverged, and count as the worst: {listed(parts)}."]
 
 
-def _cut(study: Study, order: Iterable[str]) -> list[str]:
+def _cut(study: Study, order: Sequence[str]) -> list[str]:
     """Best trials that had not learned all they could."""
-    stopped: Callable[[str, str], bool] = partial(_ended, study)
-    late = [name for name in order if stopped(name, "epochs")]
-    short = [name for name in order if stopped(name, "time")]
+    late, short = _ended(study, order, "epochs"), _ended(study, order, "time")
     said = []
     if late:
         said.append(
@@ -177,7 +175,7 @@ def _cut(study: Study, order: Iterable[str]) -> list[str]:
     return said
 
 
-def _ended(study: Study, name: str, how: str) -> bool:
-    one: Searched = study.of(name)
-    best = one.best(study.dataset.metric)
-    return best is not None and best.run.stopped == how
+def _ended(study: Study, order: Sequence[str], how: str) -> list[str]:
+    """Cells whose best trial did so."""
+    best = {name: study.of(name).best(study.dataset.metric) for name in order}
+    return [name for name, trial in best.items() if trial and trial.run.stopped == how]

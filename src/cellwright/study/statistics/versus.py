@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from typing import TypeAlias
 
 import numpy as np
-from scipy import stats
 
 from cellwright.study.metric import Metric
+from cellwright.study.statistics.dealing import dealt_anew
 from cellwright.study.statistics.effects import (
-    RESAMPLES,
     Interval,
-    Statistic,
     bootstrap,
     difference,
     hedges_g,
@@ -22,19 +18,10 @@ from cellwright.study.statistics.effects import (
     superiority_interval,
 )
 from cellwright.study.statistics.power import Power, power
-from cellwright.study.statistics.trials import BEST, Floats, Trial, best, bounded, count
+from cellwright.study.statistics.trials import BEST, Trial, best
 from cellwright.study.statistics.welch import CONFIDENCE, Contrast, contrast, holm
 
-__all__ = [
-    "Matrix",
-    "Pair",
-    "Searched",
-    "Versus",
-    "compare",
-    "compare_searches",
-    "every_pair",
-    "every_pair_of_searches",
-]
+__all__ = ["Searched", "Versus", "compare", "compare_searches"]
 
 
 @dataclass(frozen=True)
@@ -91,82 +78,6 @@ class Searched:
     def shown(self) -> bool:
         """Whether the difference is more than chance explains, that of the choice included."""
         return self.p < 1 - CONFIDENCE
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One cell against another, which is the baseline of its column in a matrix."""
-
-    difference: float
-    """The cell minus the baseline, as the metric has it."""
-    p: float
-    """After Holm's correction for all cells of the column."""
-
-    @property
-    def shown(self) -> bool:
-        """Whether the difference is more than chance explains."""
-        return self.p < 1 - CONFIDENCE
-
-
-Matrix: TypeAlias = dict[str, dict[str, Pair | None]]
-"""By baseline, then by the cell against it."""
-
-
-def every_pair(groups: Mapping[str, Sequence[float]], metric: Metric) -> Matrix:
-    """Each group against each other one, as `compare` has the difference and p of its baseline."""
-    kept = {}
-    for name, values in groups.items():
-        losses = metric.losses(values)
-        kept[name] = (metric.sign * losses[np.isfinite(losses)]).tolist()
-
-    def apart(one: str, other: str) -> tuple[float, float] | None:
-        found = contrast(kept[one], kept[other])
-        return (found.difference, found.p) if found else None
-
-    return _matrix(list(groups), apart)
-
-
-def every_pair_of_searches(
-    searches: Mapping[str, Sequence[Trial]], metric: Metric, share: float = BEST
-) -> Matrix:
-    """Each search against each other one, as `compare_searches` has the difference and p.
-
-    Two searches are dealt anew once, as the later one against the earlier one.
-    """
-    finite = {
-        name: sum(np.isfinite(t.test) for t in best(trials, metric, share))
-        for name, trials in searches.items()
-    }
-
-    def apart(one: str, other: str) -> tuple[float, float] | None:
-        if min(finite[one], finite[other]) < 2:
-            return None
-        dealt = _dealt(searches[one], searches[other], metric, share)
-        return dealt.difference, dealt.p()
-
-    return _matrix(list(searches), apart)
-
-
-def _matrix(
-    names: Sequence[str], apart: Callable[[str, str], tuple[float, float] | None]
-) -> Matrix:
-    """Difference and p of all pairs of names, corrected for each baseline."""
-    found: dict[tuple[str, str], tuple[float, float]] = {}
-    for other, one in combinations(names, 2):
-        pair = apart(one, other)
-        if pair is not None:
-            found[one, other], found[other, one] = pair, (-pair[0], pair[1])
-
-    def column(baseline: str) -> dict[str, Pair | None]:
-        own = {one: found[one, baseline] for one in names if (one, baseline) in found}
-        corrected = _holm({one: p for one, (_, p) in own.items()})
-        return {
-            one: Pair(own[one][0], corrected[one]) if one in own else None
-            for one in names
-            if one != baseline
-        }
-
-    return {name: column(name) for name in names}
 
 
 def compare(
@@ -246,7 +157,7 @@ def compare_searches(
     chosen = {name: best(trials, metric, share) for name, trials in searches.items()}
     tests = {name: [t.test for t in trials] for name, trials in chosen.items()}
     compared = {name: v for name, v in compare(tests, baseline, metric).items() if v}
-    found = {n: _dealt(searches[n], searches[baseline], metric, share) for n in compared}
+    found = {n: dealt_anew(searches[n], searches[baseline], metric, share) for n in compared}
     corrected = _holm({name: dealt.p() for name, dealt in found.items()})
 
     def searched(name: str) -> Searched | None:
@@ -261,55 +172,3 @@ def compare_searches(
 
 def _holm(p: Mapping[str, float]) -> dict[str, float]:
     return dict(zip(p, holm(list(p.values())), strict=True))
-
-
-@dataclass(frozen=True)
-class _Dealt:
-    """Two searches, of which a statistic knows the ranks of trials by validation only."""
-
-    ranks: tuple[Floats, Floats]
-    apart: Statistic
-
-    @property
-    def difference(self) -> float:
-        return float(self.apart(*self.ranks, -1))
-
-    def interval(self) -> Interval | None:
-        """By the bootstrap."""
-        return bootstrap(self.apart, *self.ranks)
-
-    def p(self) -> float:
-        """By permutation."""
-        found = stats.permutation_test(
-            self.ranks,
-            self.apart,
-            vectorized=True,
-            n_resamples=RESAMPLES,
-            batch=1000,
-            rng=np.random.default_rng(0),
-        )
-        return float(found.pvalue)
-
-
-def _dealt(
-    variant: Sequence[Trial], baseline: Sequence[Trial], metric: Metric, share: float
-) -> _Dealt:
-    """The difference of the best of two searches that have a finite test."""
-    trials = [*variant, *baseline]
-    losses = bounded(metric.losses([t.test for t in trials]), None)
-    assert losses is not None
-    order = np.argsort(metric.losses([t.valid for t in trials]), kind="stable")
-    tests = metric.sign * losses[order]
-    ranks = np.empty(len(trials))
-    ranks[order] = np.arange(len(trials))
-
-    def mean(ranks: Floats, axis: int) -> Floats:
-        """Of the best: `tests` is in the order of validation."""
-        least = count(ranks.shape[axis], share)
-        chosen = np.take(np.partition(ranks, least - 1, axis), np.arange(least), axis)
-        return np.asarray(tests[chosen.astype(int)].mean(axis))
-
-    def apart(a: Floats, b: Floats, axis: int = -1) -> Floats:
-        return mean(a, axis) - mean(b, axis)
-
-    return _Dealt((ranks[: len(variant)], ranks[len(variant) :]), apart)
