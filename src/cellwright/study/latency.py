@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import process_time
 from typing import Final
 
 import torch
@@ -26,7 +26,8 @@ def latencies(models: Mapping[str, Path]) -> dict[str, float]:
     """Milliseconds a step of saved models, by their cells' names: the median over turns.
 
     One sequence, one step a call, one thread, on the processor; the state goes from call to call.
-    It is the machine's that calls this, and of this moment.
+    It is the time that the processor works for it, so others may use it too, and is of the machine
+    that calls this.
 
     Raises SavedError for a file that is no model.
     """
@@ -40,9 +41,9 @@ def latencies(models: Mapping[str, Path]) -> dict[str, float]:
             taken: dict[str, list[float]] = {name: [] for name in runs}
             for _ in range(_TURNS):
                 for name, run in runs.items():
-                    began = perf_counter()
+                    began = process_time()
                     run()
-                    taken[name].append(1e3 * (perf_counter() - began) / _STEPS)
+                    taken[name].append(1e3 * (process_time() - began) / _STEPS)
     finally:
         torch.set_num_threads(threads)
     return {name: median(times) for name, times in taken.items()}
