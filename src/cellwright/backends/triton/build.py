@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from cellwright.backends.triton.emit import Kernel
 from cellwright.backends.triton.interpreter import interpreting
+from cellwright.backends.triton.kernel import Kernel
 from cellwright.backends.triton.tiles import Tiles
 
 __all__ = ["constants", "function", "load", "options"]

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from cellwright.backends.reference import Env, Evaluation, scalar
 from cellwright.backends.triton.build import constants, load, options
-from cellwright.backends.triton.emit import Kernel, emit
+from cellwright.backends.triton.emit import emit
+from cellwright.backends.triton.kernel import Kernel
 from cellwright.backends.triton.layout import layout
 from cellwright.backends.triton.products import Joined, groups, outer
 from cellwright.backends.triton.tiles import Tiles, loop_tiles, segment_tiles
@@ -38,8 +39,9 @@ class Call:
         self.like = inputs[0]
         self.T, self.B = self.like.shape[:2]
         self.sizes = program.sizes(x.shape for x in (*inputs, *states, *parameters))
+        self._check((*inputs, *states, *parameters), lengths, resets)
         device = self.like.device
-        self.lengths = None if lengths is None else lengths.to(device, torch.int32)
+        self.lengths = None if lengths is None else lengths.to(device, torch.int32).clamp(0, self.T)
         self.resets = None if resets is None else resets.contiguous().view(torch.uint8)
         self.memory: dict[tuple[str, Value], Tensor] = {}
         for v, x in zip(program.inputs, inputs, strict=True):
@@ -59,6 +61,28 @@ class Call:
     def wide(self) -> torch.dtype:
         """What kernels compute in."""
         return torch.float64 if self.like.dtype == torch.float64 else torch.float32
+
+    def _check(
+        self, given: Sequence[Tensor], lengths: Tensor | None, resets: Tensor | None
+    ) -> None:
+        """Kernels trust addresses: nothing may be smaller than they take it to be."""
+        p, T, B = self.program, self.T, self.B
+        for v, x in zip(p.arguments, given, strict=True):
+            n = tuple(self.sizes[s] for s in v.shape)
+            expected = (T, B, *(n or (1,))) if v in p.inputs else (B, *n) if v in p.states else n
+            if x.shape != expected or x.device != self.like.device:
+                raise ValueError(
+                    f"{v.name} has to be {expected} on {self.like.device}, got {tuple(x.shape)} on "
+                    f"{x.device}"
+                )
+        if lengths is not None and (lengths.shape != (B,) or lengths.is_floating_point()):
+            raise ValueError(
+                f"lengths has to be integers {(B,)}, got {lengths.dtype} {tuple(lengths.shape)}"
+            )
+        if resets is not None and (resets.shape != (T, B) or resets.dtype != torch.bool):
+            raise ValueError(
+                f"resets has to be bool {(T, B)}, got {resets.dtype} {tuple(resets.shape)}"
+            )
 
     def _cut(self, states: Sequence[Tensor]) -> Sequence[Tensor]:
         """The initial states, zero where a sequence begins anew in its first step."""
@@ -272,5 +296,3 @@ def _joined(parts: Sequence[Tensor]) -> Tensor:
     first = parts[0]
     width = sum(x.shape[-1] for x in parts)
     return first.as_strided((*first.shape[:2], width), first.stride(), first.storage_offset())
-
-

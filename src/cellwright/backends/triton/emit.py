@@ -1,71 +1,19 @@
-"""Triton from a Layout: one template around what a kernel computes on a tile.
-
-A tile is some sequences by some units: a vector is `(ROWS, U)`, a number of each sequence
-`(ROWS, 1)`, what is the same for all sequences `(1, U)` or `(1, 1)`. All is computed in ACC, which
-is float32 for float32 and all that is smaller. No name of a cell becomes an identifier: values are
-numbered, and equations stand in comments.
-"""
+"""Triton from a Layout: the loop as one kernel, and each segment as one."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from functools import lru_cache
 
+from cellwright.backends.triton.body import Body
+from cellwright.backends.triton.kernel import Kernel, Kernels
 from cellwright.backends.triton.layout import Layout, Segment, layout
-from cellwright.program.ops import TABLE, Value
+from cellwright.backends.triton.template import ALL, ALL_STEPS, ENDS, LONGEST, LOOP, ONE_STEP
+from cellwright.program.ops import Value
 from cellwright.program.program import Program
 from cellwright.schedule.lowering import terms
-from cellwright.schedule.printer import equations
 from cellwright.schedule.stages import WHOLE
 
-__all__ = ["Argument", "Kernel", "Kernels", "emit"]
-
-
-@dataclass(frozen=True)
-class Argument:
-    """A tensor that a kernel is given, with some of its strides."""
-
-    name: str
-    kind: str
-    """`in` and `out`: streams; `once`: what is the same in every step; `matrix`; `initial` and
-    `final`: states; `total`. By segments also `state`, `buffer` and `product`; `whole` and `summed`
-    are what programs of a grid read of each other, or torch of them."""
-    value: Value
-
-    @property
-    def strides(self) -> tuple[str, ...]:
-        """The strides, by the name of the dimension that each is for."""
-        if self.kind in ("in", "out"):
-            return ("t", "b")
-        if self.kind == "matrix":
-            return ("r", "c")
-        return () if self.kind == "once" else ("b",)
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """A kernel's source, and what it is to be given."""
-
-    name: str
-    source: str
-    arguments: tuple[Argument, ...]
-    reduces: bool
-    """Whether a program has to have all units, as it sums over them or multiplies by a matrix."""
-
-
-@dataclass(frozen=True)
-class Kernels:
-    """The kernels of a program; one that has nothing to do is None."""
-
-    ahead: tuple[Kernel | None, ...]
-    fused: Kernel
-    """The whole loop, where a program of the grid has all units that it needs."""
-    meeting: Kernel
-    """The whole loop, where programs have some units each, and meet after every stage."""
-    step: tuple[Kernel, ...]
-    """The loop by segments."""
-    behind: tuple[Kernel | None, ...]
+__all__ = ["emit"]
 
 
 @lru_cache(maxsize=1024)
@@ -85,257 +33,7 @@ def emit(p: Program) -> Kernels:
     )
 
 
-# --- the template -------------------------------------------------------------------------------
-
-_KERNEL = '''\
-"""{title}"""
-
-import triton
-import triton.language as tl
-
-from cellwright.backends.triton.functions import *
-
-
-@triton.jit
-def {name}(
-    {tensors}
-    lengths, resets, counter, arrived, T, B,
-    {sizes}
-    REVERSE: tl.constexpr, LENGTHS: tl.constexpr, RESETS: tl.constexpr,
-    ACC: tl.constexpr, DTYPE: tl.constexpr, DOT: tl.constexpr, PRECISION: tl.constexpr,
-    PROGRAMS: tl.constexpr, ROWS: tl.constexpr, {tiles}
-):
-    zero = tl.full((1, 1), 0, tl.int64)
-    first = tl.program_id(1) == 0
-    rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None]
-{lanes}
-{body}
-'''
-
-_SIZE = """\
-    lane{z} = tl.program_id(1) * width{z} + tl.arange(0, U{z})[None, :]
-    in{z} = (tl.arange(0, U{z})[None, :] < width{z}) & (lane{z} < n{z})
-"""
-
-_ENDS = """\
-    there = rows < B
-    b = rows.to(tl.int64)
-    ends = T
-    if LENGTHS:
-        ends = tl.load(lengths + rows, mask=there, other=0)
-"""
-
-_LOOP = """\
-{steps}
-{before}
-    for i in range(0, steps):
-        t = zero + i
-        if REVERSE:
-            t = zero + (steps - 1 - i)
-        live = there & (t < ends)
-{lines}
-{behind}
-"""
-
-_ALL = "    steps = T"
-"""Programs that meet take as many steps, however long their sequences are."""
-
-_LONGEST = """\
-    steps = T
-    if LENGTHS:
-        steps = tl.max(tl.max(ends, 1), 0)"""
-
-_ALL_STEPS = """\
-    there = rows < T * B
-    t = (rows // B).to(tl.int64)
-    b = (rows % B).to(tl.int64)
-    ends = T
-    if LENGTHS:
-        ends = tl.load(lengths + b, mask=there, other=0)
-    live = there & (t < ends)
-{lines}
-"""
-
-_ONE_STEP = """\
-    t = zero + tl.load(counter)
-    if REVERSE:
-        t = T - 1 - t
-    live = there & (t < ends)
-{lines}
-"""
-
-
-# --- what a kernel computes ---------------------------------------------------------------------
-
-
-class _Body(ABC):
-    """The code of a kernel: reads what it meets first, and stores what is wanted elsewhere."""
-
-    def __init__(self, of: Layout) -> None:
-        self.of, self.schedule = of, of.schedule
-        self.states, self.inputs = of.schedule.program.states, of.schedule.program.inputs
-        self.number_of = {v: i for i, v in enumerate(of.at)}
-        self.comments = equations(of.schedule)
-        self.arguments: dict[str, Argument] = {}
-        self.before: list[str] = []
-        self.lines: list[str] = []
-        self.behind: list[str] = []
-        self.known: dict[Value, str] = {}
-        self.reduces = False
-
-    def source(self, title: str, name: str, body: str) -> Kernel:
-        sizes = range(len(self.of.sizes))
-        tensors = (
-            ", ".join((a.name, *(f"{a.name}_{s}" for s in a.strides)))
-            for a in self.arguments.values()
-        )
-        text = _KERNEL.format(
-            title=title,
-            name=name,
-            tensors="\n    ".join(f"{line}," for line in tensors),
-            sizes="\n    ".join(f"n{z}, width{z}," for z in sizes),
-            tiles=" ".join(f"U{z}: tl.constexpr, A{z}: tl.constexpr," for z in sizes),
-            lanes="".join(_SIZE.format(z=z) for z in sizes).rstrip("\n"),
-            body=body.rstrip("\n"),
-        )
-        return Kernel(name, text, tuple(self.arguments.values()), self.reduces)
-
-    # --- places ----------------------------------------------------------------------------------
-
-    def argument(self, kind: str, k: int, v: Value) -> str:
-        name = f"{_PREFIX.get(kind, kind)}{k}"
-        self.arguments.setdefault(name, Argument(name, kind, v))
-        return name
-
-    def size(self, v: Value) -> int | None:
-        return self.of.sizes.index(v.shape[0]) if v.shape else None
-
-    def place(self, kind: str, k: int, v: Value) -> str:
-        """Where a value lies in its memory."""
-        name, z = self.argument(kind, k, v), self.size(v)
-        text = f"{name} + t * {name}_t" if kind in ("in", "out") else name
-        text += f" + b * {name}_b"
-        return text if z is None else f"{text} + lane{z}"
-
-    def mask(self, v: Value, rows: str = "live") -> str:
-        z = self.size(v)
-        return rows if z is None else f"{rows} & in{z}"
-
-    # --- values ----------------------------------------------------------------------------------
-
-    def comment(self, v: Value) -> None:
-        if v in self.comments:
-            self.lines.append(f"# {self.comments[v]}")
-
-    def compute(self, v: Value) -> None:
-        if v.op == "sum":
-            text = self.total(v.args[0])
-        else:
-            template = TABLE[v.op].triton
-            assert template is not None, v.op
-            text = template.format(*(self.value(a) for a in v.args))
-        self.comment(v)
-        self.known[v] = f"t{self.number_of[v]}"
-        self.lines.append(f"{self.known[v]} = {text}")
-
-    def total(self, x: Value) -> str:
-        """The sum of a vector over its units."""
-        self.reduces = True
-        return f"tl.sum(tl.where({self.mask(x)}, {self.value(x)}, 0.0), 1, keep_dims=True)"
-
-    def value(self, v: Value) -> str:
-        """The name that a value has here; it is read where it is met first."""
-        if v not in self.known:
-            self.known[v] = self.read(v)
-        return self.known[v]
-
-    def read(self, v: Value) -> str:
-        if v.op in ("number", "size"):
-            return self._number(v)
-        if v in self.of.once:
-            return self._once(v)
-        if v.op == "spread" and v not in self.of.at:
-            return self.value(v.args[0])
-        kind, k = self.source_of(v)
-        name = f"{kind}_{k}"
-        place, mask = self.place(kind, k, v), self.mask(v)
-        self.lines.append(f"{name} = tl.load({place}, mask={mask}, other=0.0).to(ACC)")
-        return name
-
-    def source_of(self, v: Value) -> tuple[str, int]:
-        """The memory in which a vector is found."""
-        if v in self.inputs:
-            return "in", self.inputs.index(v)
-        return "out", self.of.streams.index(v)
-
-    def _number(self, v: Value) -> str:
-        text = repr(v.attr) if v.op == "number" else f"n{self.of.sizes.index(str(v.attr))}"
-        name = "c_" + "".join(c if c.isalnum() else "_" for c in text)
-        self._first(name, f"tl.full((1, 1), {text}, ACC)")
-        return name
-
-    def _once(self, v: Value) -> str:
-        k, z = self.of.once.index(v), self.size(v)
-        name = self.argument("once", k, v)
-        at = f"{name} + zero" if z is None else f"{name} + lane{z}, mask=in{z}, other=0.0"
-        self._first(f"once_{k}", f"tl.load({at}).to(ACC)")
-        return f"once_{k}"
-
-    def _first(self, name: str, text: str) -> None:
-        line = f"{name} = {text}"
-        if line not in self.before:
-            self.before.append(line)
-
-    # --- storing ---------------------------------------------------------------------------------
-
-    def store(self, v: Value) -> None:
-        """Put what is computed or handed on into its stream, and add it to its total."""
-        if v in self.of.streams:
-            self.put("out", self.of.streams.index(v), v, self.value(v))
-        if v in self.of.accumulated:
-            self.accumulate(self.of.accumulated.index(v), v)
-
-    def put(self, kind: str, k: int, v: Value, text: str) -> None:
-        rows = "live" if v.shape else "live & first"
-        self.lines.append(f"tl.store({self.place(kind, k, v)}, {text}, mask={self.mask(v, rows)})")
-
-    @abstractmethod
-    def accumulate(self, k: int, v: Value) -> None:
-        """Add a value to what is its sum over steps."""
-
-    def begin_step(self) -> None:
-        """What is handed on, or added up, as it comes into a step."""
-        for v in dict.fromkeys((*self.of.handed_on, *self.of.accumulated)):
-            if v not in self.of.at:
-                self.store(v)
-
-    def new_states(self) -> None:
-        """The states behind a step: zero where a sequence begins anew in the next one. Each is
-        known before one is set, as one may be another's old value."""
-        for k, v in enumerate(self.schedule.next):
-            self.lines.append(f"new{k} = {self.value(v)}")
-        if self.states:
-            self.lines += _CUT
-            self.lines += (f"    new{k} = tl.where(cut, 0.0, new{k})" for k in self._numbers)
-
-    @property
-    def _numbers(self) -> range:
-        return range(len(self.states))
-
-
-_PREFIX = {"in": "x", "out": "y"}
-"""Names of arguments that are not those of their kind."""
-
-_CUT = (
-    "if RESETS:",
-    "    edge = t + 1",
-    "    if REVERSE:",
-    "        edge = t",
-    "    cut = tl.load(resets + edge * B + b, mask=live & (edge < ends), other=0) > 0",
-)
-
-
-class _Segment(_Body):
+class _Segment(Body):
     """One segment: of a step of the loop, or of all steps at once, ahead of it or behind it."""
 
     def __init__(self, of: Layout, segment: Segment) -> None:
@@ -359,8 +57,8 @@ class _Segment(_Body):
                 self._put_whole(v, self.value(v))
         if in_step and g is self.of.loop[-1]:
             self._set_states()
-        lines = "\n".join(f"    {line}" for line in (*self.before, *self.lines))
-        template = _ENDS + _ONE_STEP if in_step else _ALL_STEPS
+        lines = "\n".join(f"    {line}" for line in (*self.before, *self.steps()))
+        template = ENDS + ONE_STEP if in_step else ALL_STEPS
         title = f"{_TITLES[g.phase]}, segment {g.index}: elementwise work."
         return self.source(title, f"{g.phase}_{g.index}", template.format(lines=lines))
 
@@ -396,7 +94,7 @@ class _Segment(_Body):
 _TITLES = {"ahead": "Ahead of the loop", "loop": "A step", "behind": "Behind the loop"}
 
 
-class _Loop(_Body):
+class _Loop(Body):
     """The whole loop. A program of the grid has all units that it needs, or, where it `meets` the
     others, finds theirs in memory."""
 
@@ -427,13 +125,13 @@ class _Loop(_Body):
             self._meet()
         for k, v in enumerate(of.accumulated):
             self._put_behind("total", k, v)
-        body = _LOOP.format(
-            steps=_ALL if self.meets else _LONGEST,
+        body = LOOP.format(
+            steps=ALL if self.meets else LONGEST,
             before="\n".join(f"    {line}" for line in self.before),
-            lines="\n".join(f"        {line}" for line in self.lines),
+            lines="\n".join(f"        {line}" for line in self.steps()),
             behind="\n".join(f"    {line}" for line in self.behind),
         )
-        return self.source("The loop over all steps.", "loop", _ENDS + body)
+        return self.source("The loop over all steps.", "loop", ENDS + body)
 
     # --- before and behind the steps -------------------------------------------------------------
 
@@ -456,9 +154,7 @@ class _Loop(_Body):
     def _put_behind(self, kind: str, k: int, v: Value, text: str | None = None) -> None:
         rows = "there" if v.shape else "there & first"
         text = text or f"total{k}_now"
-        self.behind.append(
-            f"tl.store({self.place(kind, k, v)}, {text}, mask={self.mask(v, rows)})"
-        )
+        self.behind.append(f"tl.store({self.place(kind, k, v)}, {text}, mask={self.mask(v, rows)})")
 
     def accumulate(self, k: int, v: Value) -> None:
         self.lines.append(f"total{k}_now += tl.where(live, {self.value(v)}, 0.0)")

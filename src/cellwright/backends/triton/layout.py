@@ -17,7 +17,10 @@ from cellwright.program.program import Program
 from cellwright.schedule.lowering import terms
 from cellwright.schedule.stages import Schedule, Stage, schedule
 
-__all__ = ["Layout", "Segment", "layout"]
+__all__ = ["ACCUMULATED", "Layout", "Segment", "layout"]
+
+ACCUMULATED = 8
+"""How many totals the loop adds up in registers at the most; torch adds up the others."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,7 @@ class Layout:
         wanted += [v for v in read if v not in s.program.inputs]
         wanted += [v for v in self.totals if v in self.at and self.at[v].phase != "loop"]
         wanted += [v for v in s.next if v in self.at and self.at[v].phase != "loop"]
+        wanted += [v for v in self.totals if v not in wanted][ACCUMULATED:]
         return tuple(dict.fromkeys(wanted))
 
     @cached_property

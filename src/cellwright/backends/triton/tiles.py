@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from math import ceil
 from typing import NamedTuple
 
-from cellwright.backends.triton.emit import Kernel
 from cellwright.backends.triton.interpreter import interpreting
+from cellwright.backends.triton.kernel import Kernel
 from cellwright.backends.triton.layout import Layout
 from cellwright.errors import CellwrightError
 
@@ -61,9 +61,7 @@ def power(n: int, least: int = 1) -> int:
     return max(least, 1 << max(n - 1, 0).bit_length())
 
 
-def loop_tiles(
-    of: Layout, sizes: Mapping[str, int], B: int, itemsize: int
-) -> Tiles | None:
+def loop_tiles(of: Layout, sizes: Mapping[str, int], B: int, itemsize: int) -> Tiles | None:
     """The tiles of the loop in the first regime that can run it; None for `segments`.
 
     Raises CellwrightError where none of `REGIMES` can.
@@ -82,11 +80,12 @@ def loop_tiles(
     if regime == "independent":
         return _elementwise(n, B, regime)
     if regime == "fit":
-        return _rows(n, B, regime, least=16 if of.whole else 1, bytes_=_bytes(of, sizes, itemsize))
+        least = 16 if of.whole else 1
+        return _rows(n, B, regime, least, _held(of), _bytes(of, sizes, itemsize))
     if regime == "shared":
         slots = _slice(of, sizes, B, itemsize)
         assert slots
-        return _slices(n, B, slots)
+        return _slices(n, B, slots, _held(of))
     return None
 
 
@@ -100,7 +99,7 @@ def segment_tiles(of: Layout, kernel: Kernel, sizes: Mapping[str, int], rows: in
         return _elementwise(n, rows, "segments")
     if power(max(n)) > 2**16:
         raise CellwrightError(f"sums over units go up to {2**16} of them, got {max(n)}")
-    return _rows(n, rows, "segments", least=1, bytes_=0)
+    return _rows(n, rows, "segments", 1, kernel.values)
 
 
 # --- what fits ----------------------------------------------------------------------------------
@@ -162,19 +161,33 @@ def _elementwise(n: list[int], rows: int, regime: str) -> Tiles:
     return Tiles(regime, high, units, units, whole, 4, (ceil(rows / high), across))
 
 
-def _rows(n: list[int], rows: int, regime: str, least: int, bytes_: int) -> Tiles:
+def _rows(
+    n: list[int], rows: int, regime: str, least: int, held: int, of_matrices: int = 0
+) -> Tiles:
     """Tiles of whole rows."""
     units = tuple(power(k, least) for k in n)
     high = max(least, min(4, 256 // max(units)), 1)
-    warps = 4 if high * max(units) <= 1024 and bytes_ <= LIMITS.matrices // 4 else 8
-    warps = 16 if high * max(units) > 8192 else warps
+    warps = _warps(high * max(units) * held, 8 if of_matrices > LIMITS.matrices // 4 else 4)
     return Tiles(regime, high, units, tuple(n), units, warps, (ceil(rows / high), 1))
 
 
-def _slices(n: list[int], rows: int, slots: int) -> Tiles:
+def _held(of: Layout) -> int:
+    """How many tiles a step of the loop works with: not all at once, but the more, the more."""
+    computed = sum(len(segment.products) + len(segment.values) for segment in of.loop)
+    return computed + len(of.once) + len(of.accumulated)
+
+
+def _warps(numbers: int, least: int) -> int:
+    """4, or 8 where a thread would have more numbers than registers; with more than that, threads
+    have fewer registers each."""
+    return least if numbers <= least * 32 * 400 else 8
+
+
+def _slices(n: list[int], rows: int, slots: int, held: int) -> Tiles:
     """Tiles of 16 sequences by a share of the units."""
     widths = tuple(max(16, ceil(k / slots)) for k in n)
     units = tuple(power(w) for w in widths)
     across = max(ceil(k / w) for k, w in zip(n, widths, strict=True))
     whole = tuple(power(k, 16) for k in n)
-    return Tiles("shared", 16, units, widths, whole, 8, (ceil(rows / 16), across))
+    warps = _warps(16 * max(units) * held, 8)
+    return Tiles("shared", 16, units, widths, whole, warps, (ceil(rows / 16), across))
