@@ -14,6 +14,7 @@ from cellwright.backends.triton.emit import emit
 from cellwright.backends.triton.kernel import Kernel
 from cellwright.backends.triton.layout import layout
 from cellwright.backends.triton.products import Joined, groups, outer
+from cellwright.backends.triton.replay import repeat
 from cellwright.backends.triton.tiles import Tiles, loop_tiles, segment_tiles
 from cellwright.program.ops import LEAVES, Value, topological
 from cellwright.program.program import Program
@@ -210,8 +211,11 @@ class Call:
         of = self.of
         for v in of.buffers:
             self.memory["buffer", v] = self._rows(v, self.wide)
-        for v in of.whole:
-            self.memory["whole", v] = self._rows(v, self.like.dtype)
+        for width in {self._width(v) for v in of.whole}:
+            members = [v for v in of.whole if self._width(v) == width]
+            beside = self.like.new_empty(self.B, width * len(members))
+            for v, x in zip(members, torch.split(beside, width, 1), strict=True):
+                self.memory["whole", v] = x
         for s in self.program.states:
             self.memory["state", s] = self.memory["initial", s].to(self.wide, copy=True)
             if s in of.whole:
@@ -232,14 +236,17 @@ class Call:
         def step() -> None:
             for made, kernel, tiles in parts:
                 for joined, to in made:
-                    joined.multiply(lambda v: self.memory["whole", v], to)
+                    joined.multiply(self._seen, to)
                 self.launch(kernel, tiles, counter=counter)
             counter.add_(1)
 
-        for _ in range(self.T):
-            step()
+        repeat(step, self.T, self.like.device)
         for s in self.program.states:
             self.memory["final", s].copy_(self.memory["state", s])
+
+    def _seen(self, v: Value) -> Tensor:
+        """A vector that a product of a step is applied to."""
+        return self.memory["whole", v]
 
     def launch(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 
 import torch
 from torch import Tensor
@@ -58,7 +58,7 @@ class Joined:
             else:
                 torch.mm(x, m, out=to)
 
-    @property
+    @cached_property
     def _whole(self) -> Tensor:
         return self.matrices[0] if len(self.matrices) == 1 else torch.cat(self.matrices)
 

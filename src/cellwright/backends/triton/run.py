@@ -67,9 +67,10 @@ def run(
         inputs = [*inputs, *kept.tensors]
     if any(x.dtype != inputs[0].dtype for x in (*inputs, *states, *parameters)):
         raise TypeError(f"all tensors have to be {inputs[0].dtype}, as the first one is")
-    call = Call(program, inputs, states, parameters, lengths, resets, reverse)
-    call.run()
-    outputs, final, sums = call.outputs(), call.final, call.sums()
+    with torch.cuda.device_of(inputs[0]):  # type: ignore[no-untyped-call] # where Triton launches
+        call = Call(program, inputs, states, parameters, lengths, resets, reverse)
+        call.run()
+        outputs, final, sums = call.outputs(), call.final, call.sums()
     if onto is not None:
         sums = [a + b for a, b in zip(onto, sums, strict=True)]
     given = len(outputs) - keep
