@@ -7,10 +7,10 @@ from pathlib import Path
 from cellwright.study.environment import processor
 
 
-def save(name: str, lines: list[str]) -> None:
-    """Writes a page of Markdown to `results/MACHINE`, the machine being named by its processor, and
-    by what oneDNN is held to, if it is."""
-    about = f"{processor()} {os.environ.get('ONEDNN_MAX_CPU_ISA', '')}"
+def save(name: str, lines: list[str], about: str = "") -> None:
+    """Writes a page of Markdown to `results/MACHINE`, the machine being named by what is said
+    `about` it, or by its processor, and by what oneDNN is held to, if it is."""
+    about = about or f"{processor()} {os.environ.get('ONEDNN_MAX_CPU_ISA', '')}"
     words = re.findall(r"[a-z0-9]+", re.sub(r"\(.*?\)|Processor", "", about).lower())
     folder = Path(__file__).with_name("results") / "-".join(words)
     folder.mkdir(exist_ok=True)

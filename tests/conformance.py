@@ -25,7 +25,16 @@ from cellwright.layers.operator import execute
 from cellwright.layers.passes import Given, Plan
 from cellwright.program.program import Program
 
-__all__ = ["Arguments", "arguments", "errors", "excess", "in_team", "plan_of", "relative_error"]
+__all__ = [
+    "Arguments",
+    "arguments",
+    "errors",
+    "excess",
+    "in_team",
+    "plan_of",
+    "relative_error",
+    "training_step",
+]
 
 
 @dataclass(frozen=True)

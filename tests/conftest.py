@@ -9,8 +9,18 @@ import torch
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
-# Shapes in annotations are checked here, and only here: users pay nothing for them.
-install_import_hook("cellwright.backends", "beartype.beartype")
+# Triton's kernels run in its interpreter: it decides when it is first imported.
+os.environ["TRITON_INTERPRET"] = "1"
+
+# Shapes in annotations are checked here, and only here: users pay nothing for them. What Triton
+# compiles stays as it is.
+BACKENDS = Path(__file__).parents[1] / "src/cellwright/backends"
+CHECKED = [
+    ".".join(("cellwright", *path.relative_to(BACKENDS.parent).with_suffix("").parts))
+    for path in BACKENDS.rglob("*.py")
+    if path.name not in ("__init__.py", "functions.py")
+]
+install_import_hook(CHECKED, "beartype.beartype")
 
 from cellwright.backends.cpu import build  # noqa: E402 - behind the hook
 

@@ -307,7 +307,7 @@ def test_auto_is_the_engine(use: Callable[..., None]) -> None:
     for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float16):
         assert select("auto", None, torch.device("cpu"), dtype).name == "cpu"
     ran: list[torch.dtype] = []
-    engine, plain = BACKENDS
+    engine, *_, plain = BACKENDS
 
     def run(p: object, inputs: list[Tensor], *rest: object, **options: object) -> object:
         ran.append(inputs[0].dtype)
@@ -320,7 +320,7 @@ def test_auto_is_the_engine(use: Callable[..., None]) -> None:
 
 
 def test_auto_says_once_why_it_is_slow(use: Callable[..., None]) -> None:
-    engine, plain = BACKENDS
+    engine, *_, plain = BACKENDS
     expected = trained(layer(backend="reference"), draw(5, 2, 3))
     use(replace(engine, obstacle=lambda p, device, dtype: "no compiler: install one"), plain)
     with warnings.catch_warnings(record=True) as caught:

@@ -38,7 +38,8 @@ _TRIAL = "h' = tanh(W x + R h + b)\noutput h'\n"
 
 
 def diagnose() -> Diagnosis:
-    """Ask every backend whether it can run on each device here, and have those that can run."""
+    """Ask every backend whether it can run on the device it is made for, or on each here, and have
+    those that can run."""
     devices = ["cpu"] + ["cuda"] * torch.cuda.is_available()
     versions = {
         "cellwright": version("cellwright"),
@@ -47,7 +48,8 @@ def diagnose() -> Diagnosis:
         "machine": f"{platform.machine()}, {torch.get_num_threads()} torch threads",
         "CUDA": torch.cuda.get_device_name() if torch.cuda.is_available() else "no device",
     }
-    return Diagnosis(versions, tuple(_check(b, d) for b in BACKENDS for d in devices))
+    asked = [(b, d) for b in BACKENDS for d in ([b.device] if b.device else devices)]
+    return Diagnosis(versions, tuple(_check(b, d) for b, d in asked))
 
 
 def _check(backend: Backend, device: str) -> Check:

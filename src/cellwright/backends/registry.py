@@ -12,6 +12,7 @@ import torch
 
 from cellwright.backends import reference
 from cellwright.backends.cpu import run as cpu
+from cellwright.backends.triton import run as triton
 from cellwright.errors import CellwrightError
 from cellwright.program.program import Program
 
@@ -47,6 +48,13 @@ BACKENDS: tuple[Backend, ...] = (
         cpu.run,
         cpu.obstacle,
         device="cpu",
+    ),
+    Backend(
+        "triton",
+        "kernels that Triton compiles: float32, bfloat16 and float16 on CUDA",
+        triton.run,
+        triton.obstacle,
+        device="cuda",
     ),
     Backend(
         "reference",

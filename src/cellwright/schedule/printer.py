@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from cellwright.language import print_value
+from cellwright.language import print_program, print_value
 from cellwright.program.ops import LEAVES, Value, parameter, topological
 from cellwright.schedule.lowering import rebuilt, terms
 from cellwright.schedule.stages import Schedule
 
-__all__ = ["print_schedule"]
+__all__ = ["equations", "print_schedule"]
 
 _PHASES = {
     "ahead": "Ahead of the loop, for many steps at once",
@@ -22,6 +22,16 @@ _PHASES = {
 def print_schedule(s: Schedule) -> str:
     """What runs when, each value as an equation, by phase and stage."""
     return "\n".join(_Printer(s).lines()) + "\n"
+
+
+def equations(s: Schedule) -> dict[Value, str]:
+    """The equation of each value that has one, as the program's text has it."""
+    lines = print_program(s.program).splitlines()
+    by_name = {line.split(" = ")[0]: line for line in lines if " = " in line}
+    found: dict[Value, str] = {}
+    for e in s.equations:
+        found.setdefault(e.value, by_name[e.name])
+    return found
 
 
 class _Printer:

@@ -10,10 +10,10 @@ from functools import lru_cache
 from itertools import chain
 
 from cellwright.backends.cpu.layout import Layout, Panel, layout
-from cellwright.language import print_program
 from cellwright.program.ops import TABLE, Value
 from cellwright.program.program import Program
 from cellwright.schedule.lowering import terms
+from cellwright.schedule.printer import equations
 from cellwright.schedule.stages import Stage
 
 __all__ = ["emit"]
@@ -29,11 +29,7 @@ class _Emitter:
     def __init__(self, of: Layout) -> None:
         self.of = of
         self.number_of = {v: i for i, v in enumerate(of.at)}
-        lines = print_program(of.schedule.program).splitlines()
-        equations = {line.split(" = ")[0]: line for line in lines if " = " in line}
-        self.comments: dict[Value, str] = {}
-        for e in of.schedule.equations:
-            self.comments.setdefault(e.value, equations[e.name])
+        self.comments = equations(of.schedule)
 
     def text(self) -> Iterator[str]:
         of = self.of

@@ -1,0 +1,204 @@
+"""What a kernel computes on a tile.
+
+A tile is some sequences by some units: a vector is `(ROWS, U)`, a number of each sequence
+`(ROWS, 1)`, what is the same for all sequences `(1, U)` or `(1, 1)`. All is computed in ACC, which
+is float32 for float32 and all that is smaller. No name of a cell becomes an identifier: values are
+numbered, and equations stand in comments.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+from cellwright.backends.triton.kernel import Argument, Kernel
+from cellwright.backends.triton.layout import Layout
+from cellwright.backends.triton.template import CUT, KERNEL, SIZE
+from cellwright.program.ops import TABLE, Value
+from cellwright.schedule.printer import equations
+
+__all__ = ["Body"]
+
+HELD = 8
+"""Up to how many vectors that are the same in every step are in registers for the whole loop."""
+
+
+class Body(ABC):
+    """The code of a kernel: reads what it meets first, and stores what is wanted elsewhere."""
+
+    def __init__(self, of: Layout) -> None:
+        self.of, self.schedule = of, of.schedule
+        self.states, self.inputs = of.schedule.program.states, of.schedule.program.inputs
+        self.number_of = {v: i for i, v in enumerate(of.at)}
+        self.comments = equations(of.schedule)
+        self.arguments: dict[str, Argument] = {}
+        self.before: list[str] = []
+        self.lines: list[str] = []
+        self.behind: list[str] = []
+        self.known: dict[Value, str] = {}
+        self.reduces = False
+        self.masked: set[int] = set()
+
+    def steps(self) -> Iterator[str]:
+        """The code of a step, behind the masks that it needs."""
+        yield from (f"here{z} = live & in{z}" for z in sorted(self.masked))
+        yield from self.lines
+
+    def source(self, title: str, name: str, body: str) -> Kernel:
+        """The kernel of that name."""
+        sizes = range(len(self.of.sizes))
+        tensors = (
+            ", ".join((a.name, *(f"{a.name}_{s}" for s in a.strides)))
+            for a in self.arguments.values()
+        )
+        text = KERNEL.format(
+            title=title,
+            name=name,
+            tensors="\n    ".join(f"{line}," for line in tensors),
+            sizes="\n    ".join(f"n{z}, width{z}," for z in sizes),
+            tiles="\n    ".join(f"U{z}: tl.constexpr, A{z}: tl.constexpr," for z in sizes),
+            lanes="".join(SIZE.format(z=z) for z in sizes).rstrip("\n"),
+            body=body.rstrip("\n"),
+        )
+        return Kernel(name, text, tuple(self.arguments.values()), self.reduces, len(self.known))
+
+    # --- places ----------------------------------------------------------------------------------
+
+    def argument(self, kind: str, k: int, v: Value) -> str:
+        """The name of a tensor, which the kernel is given from now on."""
+        name = f"{_PREFIX.get(kind, kind)}{k}"
+        self.arguments.setdefault(name, Argument(name, kind, v))
+        return name
+
+    def size(self, v: Value) -> int | None:
+        """Which size a vector has; None for a scalar."""
+        return self.of.sizes.index(v.shape[0]) if v.shape else None
+
+    def place(self, kind: str, k: int, v: Value) -> str:
+        """Where a value lies in its memory."""
+        name, z = self.argument(kind, k, v), self.size(v)
+        text = f"{name} + t * {name}_t" if kind in ("in", "out") else name
+        text += f" + b * {name}_b"
+        return text if z is None else f"{text} + lane{z}"
+
+    def mask(self, v: Value, rows: str = "live") -> str:
+        """Where a value is: in those rows, in all units that there are."""
+        z = self.size(v)
+        if z is None:
+            return rows
+        if rows != "live":
+            return f"{rows} & in{z}"
+        self.masked.add(z)
+        return f"here{z}"
+
+    # --- values ----------------------------------------------------------------------------------
+
+    def comment(self, v: Value) -> None:
+        """The equation of a value, if it has one."""
+        if v in self.comments:
+            self.lines.append(f"# {self.comments[v]}")
+
+    def compute(self, v: Value) -> None:
+        """A value, from those that are known or can be read."""
+        if v.op == "sum":
+            text = self.total(v.args[0])
+        else:
+            template = TABLE[v.op].triton
+            assert template is not None, v.op
+            text = template.format(*(self.value(a) for a in v.args))
+        self.comment(v)
+        self.known[v] = f"t{self.number_of[v]}"
+        self.lines.append(f"{self.known[v]} = {text}")
+
+    def total(self, x: Value) -> str:
+        """The sum of a vector over its units."""
+        self.reduces = True
+        return f"tl.sum(tl.where({self.mask(x)}, {self.value(x)}, 0.0), 1, keep_dims=True)"
+
+    def value(self, v: Value) -> str:
+        """The name that a value has here; it is read where it is met first."""
+        if v not in self.known:
+            self.known[v] = self.read(v)
+        return self.known[v]
+
+    def read(self, v: Value) -> str:
+        """The name of a value that is not computed here."""
+        if v.op in ("number", "size"):
+            return self._number(v)
+        if v in self.of.once:
+            return self._once(v)
+        if v.op == "spread" and v not in self.of.at:
+            return self.value(v.args[0])
+        kind, k = self.source_of(v)
+        name = f"{kind}_{k}"
+        place, mask = self.place(kind, k, v), self.mask(v)
+        self.lines.append(f"{name} = tl.load({place}, mask={mask}, other=0.0).to(ACC)")
+        return name
+
+    def source_of(self, v: Value) -> tuple[str, int]:
+        """The memory in which a vector is found."""
+        if v in self.inputs:
+            return "in", self.inputs.index(v)
+        return "out", self.of.streams.index(v)
+
+    def _number(self, v: Value) -> str:
+        text = repr(v.attr) if v.op == "number" else f"n{self.of.sizes.index(str(v.attr))}"
+        name = "c_" + "".join(c if c.isalnum() else "_" for c in text)
+        self._first(name, f"tl.full((1, 1), {text}, ACC)")
+        return name
+
+    def _once(self, v: Value) -> str:
+        k, z = self.of.once.index(v), self.size(v)
+        name = self.argument("once", k, v)
+        at = f"{name} + zero" if z is None else f"{name} + lane{z}, mask=in{z}, other=0.0"
+        if len(self.of.once) <= HELD:
+            self._first(f"once_{k}", f"tl.load({at}).to(ACC)")
+        else:
+            self.lines.append(f"once_{k} = tl.load({at}).to(ACC)")
+        return f"once_{k}"
+
+    def _first(self, name: str, text: str) -> None:
+        line = f"{name} = {text}"
+        if line not in self.before:
+            self.before.append(line)
+
+    # --- storing ---------------------------------------------------------------------------------
+
+    def store(self, v: Value) -> None:
+        """Put what is computed or handed on into its stream, and add it to its total."""
+        if v in self.of.streams:
+            self.put("out", self.of.streams.index(v), v, self.value(v))
+        if v in self.of.accumulated:
+            self.accumulate(self.of.accumulated.index(v), v)
+
+    def put(self, kind: str, k: int, v: Value, text: str) -> None:
+        """Store a value; one a row, by the first of the programs that have the row."""
+        rows = "live" if v.shape else "live & first"
+        self.lines.append(f"tl.store({self.place(kind, k, v)}, {text}, mask={self.mask(v, rows)})")
+
+    @abstractmethod
+    def accumulate(self, k: int, v: Value) -> None:
+        """Add a value to what is its sum over steps."""
+
+    def begin_step(self) -> None:
+        """What is handed on, or added up, as it comes into a step."""
+        for v in dict.fromkeys((*self.of.handed_on, *self.of.accumulated)):
+            if v not in self.of.at:
+                self.store(v)
+
+    def new_states(self) -> None:
+        """The states behind a step: zero where a sequence begins anew in the next one. Each is
+        known before one is set, as one may be another's old value."""
+        for k, v in enumerate(self.schedule.next):
+            self.lines.append(f"new{k} = {self.value(v)}")
+        if self.states:
+            self.lines += CUT
+            self.lines += (f"    new{k} = tl.where(cut, 0.0, new{k})" for k in self._numbers)
+
+    @property
+    def _numbers(self) -> range:
+        return range(len(self.states))
+
+
+_PREFIX = {"in": "x", "out": "y"}
+"""Names of arguments that are not those of their kind."""

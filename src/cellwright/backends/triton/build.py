@@ -1,0 +1,69 @@
+"""A kernel's source as a function that Triton launches."""
+
+from __future__ import annotations
+
+import hashlib
+import linecache
+from functools import lru_cache
+from typing import Any
+
+import torch
+
+from cellwright.backends.triton.interpreter import interpreting
+from cellwright.backends.triton.kernel import Kernel
+from cellwright.backends.triton.tiles import Tiles
+
+__all__ = ["constants", "function", "load", "options"]
+
+FUSION = True
+"""Whether the compiler may contract to fused multiply-adds: said here, as Triton's own default
+changes between versions."""
+
+
+@lru_cache(maxsize=8192)
+def load(kernel: Kernel) -> Any:
+    """The kernel, to be launched by Triton."""
+    import triton
+
+    return triton.jit(function(kernel))
+
+
+def function(kernel: Kernel) -> Any:
+    """The kernel as a plain function, whose source `inspect` finds: Triton reads it there."""
+    text = kernel.source.replace("@triton.jit\n", "")
+    name = f"<cellwright {kernel.name} {hashlib.sha256(text.encode()).hexdigest()[:16]}>"
+    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+    space: dict[str, Any] = {"__name__": "cellwright.backends.triton.generated"}
+    exec(compile(text, name, "exec"), space)
+    return space[kernel.name]
+
+
+def constants(
+    tiles: Tiles, dtype: torch.dtype, reverse: bool, lengths: bool, resets: bool
+) -> dict[str, object]:
+    """What a kernel is compiled for."""
+    import triton.language as tl
+
+    acc = tl.float64 if dtype == torch.float64 else tl.float32
+    own = getattr(tl, str(dtype).removeprefix("torch."))
+    by_size = enumerate(zip(tiles.units, tiles.whole, strict=True))
+    return {
+        "REVERSE": reverse,
+        "LENGTHS": lengths,
+        "RESETS": resets,
+        "ACC": acc,
+        "DTYPE": own,
+        "DOT": acc if interpreting() else own,  # where products of bfloat16 are not right
+        "PRECISION": "tf32" if torch.backends.cuda.matmul.allow_tf32 else "ieee",
+        "PROGRAMS": tiles.grid[1],
+        "ROWS": tiles.rows,
+        **{f"{name}{z}": n for z, both in by_size for name, n in zip("UA", both, strict=True)},
+    }
+
+
+def options(tiles: Tiles) -> dict[str, object]:
+    """How it is compiled and launched. A grid whose programs meet has to run all at once."""
+    found: dict[str, object] = {"num_warps": tiles.warps, "enable_fp_fusion": FUSION}
+    if tiles.regime == "shared" and not interpreting():
+        found["launch_cooperative_grid"] = True
+    return found
