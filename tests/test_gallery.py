@@ -26,7 +26,7 @@ from gallery.source import fence
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 RESULTS = pages(ROOT / "benchmarks" / "results")
-FEW = ("rnn", "lstm", "peephole_lstm", "cornn", "unicornn")
+FEW = ("rnn", "lstm", "peephole_lstm", "cornn", "unicornn", "lru")
 """Cells with those that they vary: a named layer and one without, constants, speeds and none."""
 
 
@@ -96,7 +96,7 @@ def test_speeds_are_those_that_were_measured() -> None:
     assert f"- training, {found.means[0][1]}" in made()["cells/lstm.md"]
     assert "AMD EPYC" in made()["cells/lstm.md"]
     assert not list(said_of("nobody", RESULTS))
-    assert "## Speed" not in made()["cells/lstm_1997.md"]
+    assert "## Speed" not in made()["cells/lru.md"]
 
 
 @pytest.mark.parametrize("name", cell_names())

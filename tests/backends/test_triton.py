@@ -59,7 +59,7 @@ def loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 def draw(name: str, size: tuple[int, int, int, int], dtype: torch.dtype) -> Arguments:
     p = cell(name).program
     T, B, n_in, hidden = size
-    sizes = {"I": n_in if p.inputs[0].shape == ("I",) else hidden, "H": hidden}
+    sizes = {"I": n_in if p.inputs[0].shape == ("I",) else hidden, "H": hidden, "K": 4}
     return arguments(p, sizes, T, B, dtype)
 
 
@@ -128,7 +128,7 @@ ALLOWED = {torch.float32: 2e-6, torch.float16: 3e-3, torch.bfloat16: 3e-2}
 @settings(max_examples=100 if os.environ.get("CI") else 5)
 @given_by(p=programs(smooth=True))
 def test_random_programs_with_sums(p: Program) -> None:
-    given = arguments(p, {"I": 5, "H": 7}, 3, 2, torch.float64)
+    given = arguments(p, {"I": 5, "H": 7, "K": 4}, 3, 2, torch.float64)
     tensors = [[x.detach() for x in xs] for xs in (given.inputs, given.states, given.parameters)]
     options = varied(3, 2, reverse=True)
     found, expected = (b.run(p, *tensors, **options) for b in (run, reference))
