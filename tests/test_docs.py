@@ -72,9 +72,10 @@ def test_the_introduction_shows_cells_as_they_are() -> None:
     assert set(shown) <= lines
 
 
-def test_the_cell_of_the_docs_runs() -> None:
-    """It is not in the catalogue, which is what the page is about."""
-    [text] = blocks((ROOT / "docs" / "own-cell.md").read_text(), "cell")
+@pytest.mark.parametrize("page", ["own-cell", "left-out"])
+def test_the_cells_of_the_docs_run(page: str) -> None:
+    """None is in the catalogue, which is what both pages are about."""
+    [text] = blocks((ROOT / "docs" / f"{page}.md").read_text(), "cell")
     assert parse(text).program not in [cell(name).program for name in cell_names()]
     assert Recurrent(parse(text), 3, 4)(torch.randn(5, 2, 3))[0].shape == (5, 2, 4)
 

@@ -91,7 +91,7 @@ def test_states_go_on_in_the_same_memory() -> None:
         torch.testing.assert_close(ours, theirs[0])
 
 
-@pytest.mark.parametrize("name", ["antisymmetric_rnn", "cornn", "rwkv4", "fast_grnn", "fgr"])
+@pytest.mark.parametrize("name", ["antisymmetric_rnn", "cornn", "rwkv4", "fgr", "scrn"])
 def test_any_cell(name: str) -> None:
     """Also one that makes something of its parameters before a call, which cannot be repeated."""
     torch.manual_seed(0)
@@ -104,6 +104,16 @@ def test_any_cell(name: str) -> None:
             for p, grad in zip(model.parameters(), expected, strict=True):
                 torch.testing.assert_close(p.grad, grad)
                 p.add_(0.1 * torch.randn_like(p))
+
+
+def test_batches_of_one_form_share_memory() -> None:
+    """Else nothing above would have tried what is repeated."""
+    model, batch = Model(cell("lstm"), MUSIC.form, 5), _batch(MUSIC, 3)
+    gradients = Gradients(model, MUSIC.target)
+    gradients.of(batch, None, False)
+    [repeated] = gradients._repeated.values()
+    assert repeated is not None
+    assert repeated.works
 
 
 def test_an_embedding_learns() -> None:

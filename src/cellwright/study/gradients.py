@@ -37,7 +37,7 @@ class Judged(NamedTuple):
     predictions: int
     """How many that were."""
     states: Sequence[Tensor]
-    """At the sequences' ends, `(B, n)` each; of use until the batch after the next one."""
+    """At the sequences' ends, `(B, n)` each; the next batch may overwrite them."""
 
 
 class Gradients:
@@ -48,7 +48,7 @@ class Gradients:
         self.model, self.target, self.noise = model, target, noise
         layer = model.recurrent
         self.plan = layer.steps[True, False].plan(layer.backend, layer.memory, reverse=False)
-        sizes = {"I": layer.input_size, "H": layer.hidden_size}
+        sizes = layer.cell.sizes(layer.input_size, layer.hidden_size)
         self.widths = [sizes[s.shape[0]] for s in layer.program.states]
         self.stacks = list(layer.parameters())
         self.parameters = list(model.parameters())
@@ -78,6 +78,13 @@ class Gradients:
         for p, grad in zip(self.stacks, passes.backward(output.grad), strict=True):
             p.grad = grad
         return judged
+
+    def prepare(self) -> None:
+        """Compile what a step needs, if it was not: that is no time of training."""
+        x = self.parameters[0].new_zeros(1, 1, self.model.recurrent.input_size)
+        passes = self._once(x)
+        output, _ = passes.forward(x, torch.ones(1, dtype=torch.int64), None)
+        passes.backward(torch.zeros_like(output))
 
     def _passes(self, x: Tensor) -> _Once | _Repeated:
         """Those for an input `(T, B, I)`, which may want a gradient."""

@@ -71,9 +71,10 @@ def _train(
     on_epoch: Callable[[Epoch], bool | None],
     seconds: float | None,
 ) -> tuple[Run, Model]:
-    began = perf_counter()
     objective, decides = task.target.objective.name, task.target.metrics[0].name
     learner = _Learner(cell, task, regime, seed)
+    learner.gradients.prepare()
+    began = perf_counter()
     epochs: list[Epoch] = []
     best, best_epoch = inf, -1
     best_weights = _weights(learner.judged)

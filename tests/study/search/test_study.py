@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
@@ -20,14 +21,15 @@ from cellwright import CellwrightError, cell
 from cellwright.cli import app
 from cellwright.study import training
 from cellwright.study.plain import decode, encode
-from cellwright.study.results import Run
+from cellwright.study.results import Epoch, Run
 from cellwright.study.runner import Failed, Finished, Noted, Progressed, Started
 from cellwright.study.saved import about
 from cellwright.study.search import report
 from cellwright.study.search import study as module
 from cellwright.study.search.board import board
 from cellwright.study.search.contest import Contest
-from cellwright.study.search.files import read_study
+from cellwright.study.search.files import Files, read_study
+from cellwright.study.search.queue import Queue
 from cellwright.study.search.results import Study
 from cellwright.study.search.storage import shared
 from cellwright.study.search.study import carry_out, study
@@ -216,6 +218,24 @@ def test_diverged_trials_are_trials_without_a_figure(tmp_path: Path) -> None:
 def _a_run(**changes: object) -> Run:
     run = Run("lstm", 1, 34, 19_808, (), -1, 12.5, 12.75, {"loss": 12.75}, 100.0, "patience")
     return replace(run, **changes)
+
+
+def test_nobody_waits_for_a_trial_that_is_lost_when_time_is_up(tmp_path: Path) -> None:
+    asked = plan(("lstm",), trials=None, minutes=0.1 / 60, seeds=0, workers=2)
+    with shared(tmp_path, None) as kept:
+        rules, budget = module._rules(asked), module._budget(asked, 2)
+        contest = Contest(kept, asked.cells[0], "a name", rules, budget)
+        queue = Queue([contest], Files(tmp_path).models)
+        first, second = queue.take(True), queue.take(True)
+        assert first
+        assert second
+        epochs = [Epoch(1.0, 9.0, 9.0, 0.1)] * second.rungs[0]
+        assert queue.goes_on(second, epochs) is None
+        assert contest.budget.seconds is not None
+        time.sleep(contest.budget.seconds + 0.05)
+        queue.fail(first, "its worker ended", lost=True)
+        assert queue.take(True) is None
+        assert queue.goes_on(second, epochs) is not None
 
 
 @pytest.mark.parametrize("minutes", [None, 60.0])

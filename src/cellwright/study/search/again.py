@@ -93,6 +93,11 @@ def between(one: Study, other: Study) -> tuple[Row, ...]:
             f"the studies are of other data, {one.dataset.name} and {other.dataset.name}: their "
             "figures cannot be compared"
         )
+    if one.dataset.metric != other.dataset.metric:
+        raise OptionError(
+            f"the studies are judged by {one.dataset.metric.name} and {other.dataset.metric.name}: "
+            "their figures cannot be compared"
+        )
     texts = [{c.cell: c.text for c in study.cells} for study in (one, other)]
     names = [*dict.fromkeys([*texts[0], *texts[1]])]
     both = {n for n in names if n in texts[0] and texts[0][n] == texts[1].get(n)}
@@ -102,7 +107,8 @@ def between(one: Study, other: Study) -> tuple[Row, ...]:
             f"{', '.join(sorted(changed))}: the equations are not the same in both studies, so the "
             "name does not say what is compared. Give one of them another name"
         )
-    rows = [_row(name, one, other) for name in names]
+    of = sum(all(len(_of(study, name)[0]) > 1 for study in (one, other)) for name in names)
+    rows = [_row(name, one, other, of) for name in names]
     tested = [row.claim for row in rows if row.claim]
     corrected = iter(holm([claim.p for claim in tested]))
     return tuple(
@@ -111,10 +117,10 @@ def between(one: Study, other: Study) -> tuple[Row, ...]:
     )
 
 
-def _row(name: str, one: Study, other: Study) -> Row:
+def _row(name: str, one: Study, other: Study, of: int) -> Row:
     metric = one.dataset.metric
     again, trials = zip(*(_of(study, name) for study in (one, other)), strict=True)
-    seeds = compare(dict(zip(_SIDES, again, strict=True)), _SIDES[0], metric)[_SIDES[1]]
+    seeds = compare(dict(zip(_SIDES, again, strict=True)), _SIDES[0], metric, of)[_SIDES[1]]
     if seeds:
         by = seeds.contrast
         claim = Claim(name, by.difference, (by.low, by.high), seeds.p)

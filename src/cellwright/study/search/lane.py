@@ -216,6 +216,15 @@ class Lane:
         """Whether a process works on one below `limit`."""
         return bool(self.running) or any(self._claimed_by_another(t) for t in self._undone(limit))
 
+    def unattended(self, number: int) -> bool:
+        """Whether nobody works on a trial that has not ended."""
+        trial = self._trials[number]
+        return (
+            not self.progress(number).ended
+            and number not in self.running
+            and not self._claimed_by_another(trial)
+        )
+
     def _claimed_by_another(self, trial: FrozenTrial) -> bool:
         if self._claims.take(trial._trial_id):
             self._claims.release(trial._trial_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from math import inf
 from time import monotonic
 from typing import Final
@@ -68,6 +69,9 @@ class Queue:
         values = lane.progress(given.number).values
         own = Progress({step: value for step, value in values.items() if step <= rung})
         earlier = [lane.progress(number) for number in range(given.number)]
+        if contest.left is not None and contest.left <= 0:  # one that was lost is not done again
+            earlier = [replace(one, ended=one.ended or lane.unattended(number))
+                       for number, one in enumerate(earlier)]  # fmt: skip
         return pruning.goes_on(lane.name, lane.metric, earlier, own)
 
     def _looks(self) -> bool:

@@ -101,6 +101,12 @@ class Study:
     complete: bool
     """Whether every cell has all its trials, or used its time, and all its seeds."""
 
+    @property
+    def seconds(self) -> float:
+        """Of all trainings together, whichever command did them."""
+        runs = (r for one in self.cells for r in (*(t.run for t in one.trials), *one.again))
+        return sum(run.seconds for run in runs)
+
     def of(self, cell: str) -> Searched:
         """What was found of that cell."""
         return next(one for one in self.cells if one.cell == cell)

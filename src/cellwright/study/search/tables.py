@@ -5,7 +5,7 @@ from __future__ import annotations
 from cellwright.study import markdown
 from cellwright.study.search.findings import Findings
 from cellwright.study.search.verdict import caveats, headline, verdicts
-from cellwright.study.words import p_value
+from cellwright.study.words import duration, p_value
 
 __all__ = ["as_markdown"]
 
@@ -35,7 +35,10 @@ def as_markdown(found: Findings) -> str:
         "of Welch's t-test of seeds of the best setting" if found.by_seeds else
         "of a permutation of all trials, the best chosen anew each time,"
     )  # fmt: skip
-    note = f"p is that {test} against {baseline}, after Holm."
+    note = (
+        f"p is that {test} against {baseline}, after Holm. "
+        f"All trainings together took {duration(study.seconds)}."
+    )
     return markdown.as_markdown(
         headline(found), [*verdicts(found), *caveats(found)], table, note, study.dataset,
         study.environment,

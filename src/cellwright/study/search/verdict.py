@@ -111,6 +111,11 @@ def caveats(found: Findings) -> list[str]:
             "before, so they are not independent, as tests of searches and the expected best "
             "suppose."
         )
+    elif study.settings.pruning and len(found.order) > 1:
+        said.append(
+            "Trials were given up where earlier ones were better, so they are not quite "
+            "independent: tests of searches find differences more rarely than they say."
+        )
     return said
 
 

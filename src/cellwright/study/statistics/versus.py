@@ -81,9 +81,11 @@ class Searched:
 
 
 def compare(
-    groups: Mapping[str, Sequence[float]], baseline: str, metric: Metric
+    groups: Mapping[str, Sequence[float]], baseline: str, metric: Metric, of: int = 0
 ) -> dict[str, Versus | None]:
     """Each group's values against those of `baseline`, such as the test metric of seeds.
+
+    `of` is how many contrasts there are in all, where these are not all of a set.
 
     None where either has fewer than two finite values. Welch's test assumes independent values and
     means that are about normal, not equal variances. Of nine groups that are alike but for their
@@ -100,7 +102,7 @@ def compare(
     kept = {name: (metric.sign * own[np.isfinite(own)]).tolist() for name, own in losses.items()}
     base = kept[baseline]
     variants = [name for name in groups if name != baseline]
-    tested = sum(len(kept[name]) > 1 for name in variants)
+    tested = max(of, sum(len(kept[name]) > 1 for name in variants))
     contrasts = {name: contrast(kept[name], base, tested) for name in variants}
     corrected = _holm({name: c.p for name, c in contrasts.items() if c})
 
