@@ -83,7 +83,7 @@ def _with_metadata(change: Callable[[str], str]) -> Callable[[Path], None]:
     ("damage", "message"),
     [
         (lambda path: path.unlink(), "cannot be read: "),
-        (lambda path: path.write_bytes(b""), "is no model that cellwright study has saved"),
+        (lambda path: path.write_bytes(b""), "is no model that cellwright has saved"),
         (lambda path: path.write_bytes(path.read_bytes()[:-9]), "is no model that"),
         (lambda path: path.write_bytes(b"x" * 500), "is no model that"),
         (_without_metadata, "does not say which cell it is of"),

@@ -31,7 +31,7 @@ _KEY: Final = "cellwright"
 
 
 class SavedError(CellwrightError):
-    """A file is no model that a study has saved."""
+    """A file is no model that was saved here."""
 
 
 @dataclass(frozen=True)
@@ -137,8 +137,11 @@ def _read(path: Path) -> tuple[Saved, dict[str, Tensor]]:
         given = {n: int(v) if v.is_integer() else v for n, v in record.options.items()}
         cell = parse(record.cell, record.name).with_options(**given)
     except OSError as e:
+        if path.is_dir():
+            remedy = "name one of the .safetensors files in it"
+            raise SavedError(f"{path} is a folder: {remedy}") from None
         raise SavedError(f"{path}: cannot be read: {e.strerror or e}") from None
     except (SafetensorError, ValueError, RecursionError, CellError, GivenError) as e:
-        raise SavedError(f"{path}: is no model that cellwright study has saved ({e})") from None
+        raise SavedError(f"{path}: is no model that cellwright has saved ({e})") from None
     found = Saved(cell, form, record.dataset, record.regime, record.run, record.version)
     return found, tensors

@@ -53,7 +53,7 @@ def read_study(path: Path) -> Study:
     except OSError as e:
         raise OutputError(
             f"{path} cannot be read: {e.strerror}. cellwright study writes it when it ends, or is "
-            "stopped."
+            "stopped; compare, whose report is written by the same command again, does not."
         ) from None
     except (ValueError, RecursionError) as e:
         raise OutputError(f"{path} is no study.json of cellwright study ({e}).") from None

@@ -214,7 +214,10 @@ def carry_out(plan: Plan, out: Path, console: Console) -> Study:
         say(console, "Writing the report …")
         from cellwright.study.search import report  # late: figures take seconds to import
 
-        say(console, f"Report: {report.write(found, out, plan.task)}")
+        try:
+            say(console, f"Report: {report.write(found, out, plan.task)}")
+        except KeyboardInterrupt:
+            say(console, f"Stopped before the report was written: cellwright report {out} does it.")
     return found
 
 
