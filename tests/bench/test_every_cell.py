@@ -24,6 +24,7 @@ def _pretended(monkeypatch: pytest.MonkeyPatch) -> None:
         peers: Sequence[str],
         seconds: float,
         modes: Sequence[bool],
+        input_gradient: bool = False,
     ) -> Iterator[Measurement]:
         [c], [size] = cells, sizes
         for n in threads:

@@ -32,7 +32,11 @@ def headline(found: Findings) -> str:
         return f"{first.cell} reaches {metric.full(first.mean)}"
     claims = [place.claim for place in found.places if place.claim]
     tested = "these seeds" if found.by_seeds else "these searches"
-    return answer(found.order[0], claims, len(found.order) - 1, first.cell, metric, tested)
+    others = len(found.order) - 1
+    said = answer(found.order[0], claims, others, first.cell, metric, tested)
+    if not claims or len(claims) == others:
+        return said
+    return f"{said}; {plural(others - len(claims), 'cell')} could not be tested yet"
 
 
 def verdicts(found: Findings) -> list[str]:

@@ -67,12 +67,6 @@ def answer(
         return f"{listed(most)} {'is' if len(better) == 1 else 'are'} better than {baseline}"
     if claims and len(worse) == others:
         return f"{baseline} is better than {listed(worse) if len(worse) < 4 else 'all others'}"
-    if claims and len(claims) < others:
-        some = listed([c.variant for c in claims]) if len(claims) < 4 else f"{len(claims)} cells"
-        return (
-            f"Too few runs have finished to tell of all cells; {some}: not better than {baseline}, "
-            f"as far as {tested} can show"
-        )
     if claims:
         return f"No cell is better than {baseline}, as far as {tested} can show"
     return f"{best} came out best, but too few runs have finished to tell"
