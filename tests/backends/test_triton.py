@@ -125,10 +125,6 @@ def test_types(name: str, loop: str, dtype: torch.dtype) -> None:
 ALLOWED = {torch.float32: 2e-6, torch.float16: 3e-3, torch.bfloat16: 3e-2}
 
 
-@pytest.mark.xfail(
-    raises=KeyError,
-    reason="a matrix that is turned, applied to nothing but what is learned, is not lowered yet",
-)
 @settings(max_examples=100 if os.environ.get("CI") else 5)
 @given_by(p=programs(smooth=True))
 def test_random_programs_with_sums(p: Program) -> None:

@@ -100,13 +100,16 @@ class Call:
         given = dict(zip((q.value for q in self.program.parameters), parameters, strict=True))
         values = topological(self.of.once)
         made = [v for v in values if v.op not in LEAVES and v.op != "transpose"]
-        env: Env = {v: x.to(self.wide) if made and x.dim() < 2 else x for v, x in given.items()}
+        applied = set(topological(v.args[0] for v in made if v.op == "apply"))
+        wide = {v for v, x in given.items() if made and (x.dim() < 2 or v in applied)}
+        env: Env = {v: x.to(self.wide) if v in wide else x for v, x in given.items()}
         for v in values:
             if v.op in LEAVES and v.op != "parameter":
                 number = scalar(v, self.program, self.sizes)
                 env[v] = torch.tensor(number, dtype=self.wide, device=self.like.device)
-        Evaluation(made, joined=False)(env, self.sizes)
-        return env | {v: env[v.args[0]].mT for v in values if v.op == "transpose"}
+        Evaluation((v for v in values if v.op not in LEAVES), joined=False)(env, self.sizes)
+        as_given = {v: x for v, x in given.items() if v in applied}
+        return env | as_given | {v: given[v.args[0]].mT for v in values if v.op == "transpose"}
 
     # --- memory ----------------------------------------------------------------------------------
 
