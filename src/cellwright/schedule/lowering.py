@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from itertools import chain
 
 from cellwright.program.ops import EPSILON, Value, build, size_of, spread, topological
 
-__all__ = ["join", "reduce", "terms"]
+__all__ = ["addends", "join", "reduce", "terms"]
 
 
 def rebuilt(v: Value, args: Sequence[Value]) -> Value:
@@ -78,7 +79,7 @@ def join(roots: Sequence[Value], when: Callable[[Value], Hashable]) -> dict[Valu
         if v.op == "add" and len(v.shape) == 1:
             groups: dict[Hashable, list[Value]] = {}
             rest: list[Value] = []
-            for t in _addends(v, inner):
+            for t in chain.from_iterable(addends(a, inner.__contains__) for a in v.args):
                 if t.op == "apply" and uses[t] == 1 and (key := when(t)) is not None:
                     groups.setdefault(key, []).append(t)
                 else:
@@ -95,12 +96,17 @@ def join(roots: Sequence[Value], when: Callable[[Value], Hashable]) -> dict[Valu
     return done
 
 
-def _addends(v: Value, inner: set[Value]) -> Iterator[Value]:
-    """The terms of a sum, from left to right."""
-    stack = [v]
+def addends(
+    total: Value, opened: Callable[[Value], bool] = lambda v: v.op == "add"
+) -> Iterator[Value]:
+    """The terms of a sum, from left to right, one that repeats as often as it does.
+
+    `opened` says of which values the arguments are terms.
+    """
+    stack = [total]
     while stack:
         top = stack.pop()
-        if top is v or top in inner:
+        if opened(top):
             stack.extend(reversed(top.args))
         else:
             yield top

@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 
 from cellwright.program.ops import Value
 from cellwright.program.program import Program
-from cellwright.schedule.lowering import terms
+from cellwright.schedule.lowering import addends, terms
 from cellwright.schedule.stages import Schedule, schedule
 
 __all__ = ["Layout", "Panel", "layout"]
@@ -125,7 +125,7 @@ class Layout:
         return tuple(
             (v.args[0], v.args[1], total)
             for total in self.matrix_sums
-            for v in _terms(total)
+            for v in addends(total)
             if v.op == "outer"
         )
 
@@ -231,17 +231,6 @@ class Layout:
             for v in leaves
             if v.op not in ("number", "size") and v not in self.schedule.program.inputs
         )
-
-
-def _terms(total: Value) -> Iterator[Value]:
-    """The terms of a sum, one that repeats as often as it does."""
-    stack = [total]
-    while stack:
-        top = stack.pop()
-        if top.op == "add":
-            stack.extend(reversed(top.args))
-        else:
-            yield top
 
 
 def _unspread(v: Value) -> Value:

@@ -14,7 +14,7 @@ from functools import cached_property, lru_cache
 
 from cellwright.program.ops import Value
 from cellwright.program.program import Program
-from cellwright.schedule.lowering import terms
+from cellwright.schedule.lowering import addends, terms
 from cellwright.schedule.stages import Schedule, Stage, schedule
 
 __all__ = ["ACCUMULATED", "Layout", "Segment", "layout"]
@@ -95,7 +95,7 @@ class Layout:
     def outers(self) -> tuple[tuple[Value, Value, Value], ...]:
         """Each outer product with the sum it is a term of: left, right, sum."""
         matrices = dict.fromkeys(v for v in self.schedule.sums if len(v.shape) == 2)
-        return tuple((v.args[0], v.args[1], total) for total in matrices for v in _terms(total))
+        return tuple((v.args[0], v.args[1], total) for total in matrices for v in addends(total))
 
     # --- memory ----------------------------------------------------------------------------------
 
@@ -186,17 +186,6 @@ def _segments(phase: str, stages: Iterable[Stage]) -> Iterator[Segment]:
 def _arguments(v: Value) -> Iterator[Value]:
     """What a value is computed from, matrices aside."""
     return (x for _, x in terms(v)) if v.op == "products" else iter(v.args)
-
-
-def _terms(total: Value) -> Iterator[Value]:
-    """The terms of a sum, one that repeats as often as it does."""
-    stack = [total]
-    while stack:
-        top = stack.pop()
-        if top.op == "add":
-            stack.extend(reversed(top.args))
-        else:
-            yield top
 
 
 @lru_cache(maxsize=1024)
