@@ -36,7 +36,7 @@ from cellwright.study.results import DEFAULT_CELLS, Run, Settings
 from cellwright.study.search.presets import preset
 from cellwright.study.tasks import load
 from every_cell import operations, torchrecurrent
-from saved import save
+from saved import carry_out
 
 THREADS = (1, 2)
 
@@ -239,18 +239,7 @@ def compare() -> Iterator[str]:
 
 def main(words: list[str]) -> None:
     warnings.filterwarnings("error", "cellwright runs slowly")  # on another backend
-    chosen = [word for word in words if word != "--save"] or list(PARTS)
-    for name in chosen:
-        part = PARTS[name]
-        lines = []
-        for text in (f"# {' '.join((part.__doc__ or '').split())}\n", f"{machine()}.\n"):
-            print(text)
-            lines.append(text)
-        for text in part():
-            print(text, flush=True)
-            lines.append(text)
-        if "--save" in words:
-            save(f"cpu_engine_{name}", lines)
+    carry_out(PARTS, words, "cpu_engine", f"{machine()}.")
 
 
 PARTS: dict[str, Callable[[], Iterator[str]]] = {

@@ -2,16 +2,17 @@
 
     python benchmarks/gpu.py [PART ...] [--save]
 
-Parts: correctness, loop, dense, heads, kin, elementwise; all without any, which takes less than ten
-minutes. Times are medians of CUDA events in one process, the sides in turns; a ratio is how many
-times as long the peer takes. What is not installed, of flashrnn and haste_pytorch, is left out.
+Parts: correctness, loop, dense, heads, kin, elementwise; all without any, which is meant to take
+less than ten minutes: no GPU has run it yet. Times are medians of CUDA events in one process, the
+sides in turns; a ratio is how many times as long the peer takes. What is not installed, of flashrnn
+and haste_pytorch, is left out.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
 from multiprocessing import get_context
@@ -27,7 +28,7 @@ from cellwright.bench.contestants import Loop, step
 from cellwright.language import cell, cell_names
 from cellwright.layers.recurrent import Recurrent
 from every_cell import least_bytes
-from saved import save
+from saved import carry_out
 
 CUDA = torch.device("cuda")
 ALLOWED = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
@@ -300,22 +301,11 @@ PARTS: dict[str, Callable[[], Iterator[str]]] = {
 }
 
 
-def main(words: Iterable[str]) -> int:
-    words = list(words)
+def main(words: list[str]) -> int:
     if not torch.cuda.is_available():
         print("There is no CUDA device here: nothing was checked, and nothing was measured.")
         return 1
-    for name in [word for word in words if word != "--save"] or PARTS:
-        part = PARTS[name]
-        lines = []
-        for text in (f"# {' '.join((part.__doc__ or '').split())}\n", f"{about()}\n"):
-            print(text)
-            lines.append(text)
-        for text in part():
-            print(text, flush=True)
-            lines.append(text)
-        if "--save" in words:
-            save(f"gpu_{name}", lines, about=torch.cuda.get_device_name())
+    carry_out(PARTS, words, "gpu", about(), torch.cuda.get_device_name())
     return 0
 
 
