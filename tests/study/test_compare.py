@@ -40,6 +40,7 @@ from cellwright.study.runner import (
 from cellwright.study.store import OutputError, Store, read_comparison
 from cellwright.study.tasks import Task
 from models import Fatal, Unreadable
+from sessions import session
 from tiny import MUSIC, SETTINGS, plan, write_music
 
 METRIC = MUSIC.target.metrics[0]
@@ -198,25 +199,12 @@ def _start(tmp_path: Path, epochs: int) -> subprocess.Popen[str]:
     )
 
 
-def _session(leader: int) -> list[int]:
-    """The processes of a session that run."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:  # it has just ended
-            continue
-        if int(fields[3]) == leader and fields[0] != "Z":
-            found.append(int(stat.parent.name))
-    return found
-
-
 def _ends(leader: int) -> bool:
     """Whether all processes of a session end: multiprocessing's tracker does a moment later."""
     until = time.monotonic() + 5
-    while _session(leader) and time.monotonic() < until:
+    while session(leader) and time.monotonic() < until:
         time.sleep(0.02)
-    return not _session(leader)
+    return not session(leader)
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
@@ -255,7 +243,7 @@ def test_an_interruption_before_anything_is_finished(tmp_path: Path) -> None:
     """Also while workers still import: none of them may print a stack trace."""
     started = _start(tmp_path, epochs=100_000)
     until = time.monotonic() + 60
-    while len(_session(started.pid)) < 3 and time.monotonic() < until:
+    while len(session(started.pid)) < 3 and time.monotonic() < until:
         time.sleep(0.01)
     time.sleep(0.3)
     os.killpg(started.pid, signal.SIGINT)

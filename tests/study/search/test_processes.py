@@ -10,7 +10,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from rich.console import Console
 from cellwright.study.search.files import read_study
 from cellwright.study.search.results import Study
 from cellwright.study.search.study import carry_out
+from sessions import session
 from small import command, figures, plan
 
 OVER = [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL]
@@ -36,19 +36,6 @@ def test_two_workers_find_what_one_finds(alone: tuple[Path, Study], tmp_path: Pa
 
 
 # --- commands -----------------------------------------------------------------------------------
-
-
-def _processes(of: subprocess.Popen[str]) -> list[int]:
-    """Of a command, its workers included."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:  # it has just ended
-            continue
-        if int(fields[3]) == of.pid and fields[0] != "Z":
-            found.append(int(stat.parent.name))
-    return sorted(found)
 
 
 def _entries(out: Path) -> list[dict[str, object]]:
@@ -110,7 +97,7 @@ def test_kill_9_loses_and_doubles_nothing(alone: tuple[Path, Study], tmp_path: P
     kept: dict[object, list[object]] = {}
     for _ in range(KILLS):
         time.sleep(chance.uniform(0, 6))
-        alive = [pid for one in commands for pid in _processes(one)]
+        alive = [pid for one in commands for pid in session(one.pid)]
         everything = chance.random() < 0.3
         for pid in alive if everything else chance.sample(alive, min(1, len(alive))):
             try:
