@@ -223,7 +223,10 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         ("ind_rnn", 4000, 128, torch.float32, "independent"),
         ("lstm", 64, 128, torch.float32, "fit"),
         ("lstm", 65, 16, torch.float32, "shared"),
-        ("lstm", 128, 16, torch.bfloat16, "shared"),
+        ("lstm", 128, 16, torch.bfloat16, "fit"),
+        ("lstm", 129, 16, torch.bfloat16, "shared"),
+        ("lstm", 1024, 16, torch.bfloat16, "shared"),
+        ("lstm", 512, 128, torch.bfloat16, "shared"),
         ("lstm", 4096, 16, torch.bfloat16, None),
         ("lstm", 512, 2000, torch.bfloat16, None),
         ("layer_norm_lstm", 64, 16, torch.bfloat16, "fit"),
@@ -246,13 +249,50 @@ def test_regimes(
         assert found.grid[0] * found.rows >= B
         assert all(found.grid[1] * w >= H for w in found.widths)
         assert all(u >= w for u, w in zip(found.units, found.widths, strict=True))
-        assert found.grid[0] * found.grid[1] <= tiles.LIMITS.programs or expected != "shared"
+        assert found.grid[0] * found.grid[1] <= tiles.HOPPER.programs or expected != "shared"
+
+
+def test_units_of_different_heads_do_not_wait_for_each_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each head has programs of its own, where all that a step multiplies by is cut in heads."""
+    monkeypatch.delenv("TRITON_INTERPRET")
+    of = layout(cell("lstm").program)
+    sizes = dict.fromkeys(of.sizes, 768)
+    cut = {f"R_{gate}": 12 for gate in "zifo"}
+    for blocks, expected in [(cut, 12), (cut | {"R_o": 6}, 1), ({"R_o": 12}, 1), ({}, 1)]:
+        heads = of.heads(blocks)
+        assert heads == expected
+        found = tiles.loop_tiles(of, sizes, 20, 2, heads=heads)
+        assert found
+        assert found.regime == ("fit" if heads == 12 else "shared")
+        assert found.grid == ((2, 12) if heads == 12 else (2, 48))
+    normed = layout(cell("layer_norm_lstm").program)
+    assert normed.heads(cut) == 1  # its sums are over all units
+
+
+@pytest.mark.parametrize("options", [{}, {"proj_size": 4}, {"learned_state": True}])
+def test_heads(options: dict[str, object]) -> None:
+    torch.manual_seed(0)
+    made = [
+        Recurrent(cell("lstm"), 5, 12, heads=4, backend=b, dtype=torch.float64, **options)
+        for b in ("triton", "reference")
+    ]
+    made[0].load_state_dict(made[1].state_dict())
+    x = torch.randn(6, 18, 5, dtype=torch.float64)
+    results = []
+    for layer in made:
+        y, states = layer(x)
+        y.square().sum().backward()
+        results.append([y, *states, *(w.grad for w in layer.parameters())])
+    for found, right in zip(*results, strict=True):
+        assert relative_error(found, right) < 1e-11
 
 
 def test_a_size_that_no_kernel_can_have_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     of = layout(cell("lstm").program)
     monkeypatch.setattr(tiles, "REGIMES", ("independent", "fit"))
-    with pytest.raises(CellwrightError, match="fit: its matrices take 4194304 bytes"):
+    with pytest.raises(CellwrightError, match="fit: its matrices take 8388608 bytes"):
         tiles.loop_tiles(of, dict.fromkeys(of.sizes, 512), 4, 4)
     normed = layout(cell("layer_norm_lstm").program)
     [kernel] = [k for k in emit(cell("layer_norm_lstm").program).ahead if k]

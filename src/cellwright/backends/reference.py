@@ -6,7 +6,7 @@ Shapes: `T` steps, `B` sequences, `N` pairs of a step and a sequence that is not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
@@ -60,6 +60,7 @@ def run(
     keep: int = 0,
     kept: Kept | None = None,
     onto: Sequence[Tensor] | None = None,
+    blocks: Mapping[str, int] | None = None,
 ) -> Result:
     """Run all steps.
 
@@ -74,6 +75,8 @@ def run(
     `keep`: how many of the last streams out are not given, but kept for a backward run on the same
     backend; that is given them as `kept`, for its last streams in.
     `onto`: what the sums are added to, the sums of another run; a backend may do that in place.
+    `blocks`: how many blocks on its diagonal a matrix has, by the parameter's name, and zeros
+    elsewhere, which a backend may leave out.
     """
     if kept is not None:
         inputs = [*inputs, *kept.tensors]

@@ -225,6 +225,7 @@ def _run(
     places: Sequence[int],
     reverse: bool,
     by: Sequence[int],
+    heads: int,
     saved: str,
     inputs: list[Tensor],
     states: list[Tensor],
@@ -236,7 +237,7 @@ def _run(
 
     That is named, so that nobody takes the graph of another version of this package for this one's.
     """
-    plan = Plan(program, backend, memory, tuple(counts), tuple(places), reverse, tuple(by))
+    plan = Plan(program, backend, memory, tuple(counts), tuple(places), reverse, tuple(by), heads)
     with torch.no_grad():
         given = Given(inputs, states, stacks, lengths, resets)
         outputs, final, kept = forward(plan, given, bool(saved), plain=True)
@@ -252,6 +253,7 @@ def _fake(
     places: Sequence[int],
     reverse: bool,
     by: Sequence[int],
+    heads: int,
     saved: str,
     inputs: list[Tensor],
     states: list[Tensor],
@@ -263,7 +265,7 @@ def _fake(
     p = known.program
     like = inputs[0]
     T, B = like.shape[:2]
-    plan = Plan(program, backend, memory, tuple(counts), tuple(places), reverse, tuple(by))
+    plan = Plan(program, backend, memory, tuple(counts), tuple(places), reverse, tuple(by), heads)
     sizes = p.sizes(x.shape for x in (*inputs, *states, *unstacked(plan, stacks)))
     q = known.derivative.forward if saved and memory == "fast" else p
     streams = [
@@ -286,6 +288,7 @@ def _run_backward(
     places: Sequence[int],
     reverse: bool,
     by: Sequence[int],
+    heads: int,
     wants_streams: bool,
     inputs: list[Tensor],
     states: list[Tensor],
@@ -296,7 +299,7 @@ def _run_backward(
     grads: list[Tensor],
 ) -> list[Tensor]:
     """The gradients of the streams in, where they are wanted, of the states and of the stacks."""
-    plan = Plan(program, backend, memory, tuple(counts), tuple(places), reverse, tuple(by))
+    plan = Plan(program, backend, memory, tuple(counts), tuple(places), reverse, tuple(by), heads)
     given = Given(inputs, states, stacks, lengths, resets)
     with torch.no_grad():
         found = backward(plan, given, Kept(saved), grads, wants_streams, plain=True)
@@ -312,6 +315,7 @@ def _fake_backward(
     places: Sequence[int],
     reverse: bool,
     by: Sequence[int],
+    heads: int,
     wants_streams: bool,
     inputs: list[Tensor],
     states: list[Tensor],
@@ -357,7 +361,7 @@ def _backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
     by = _filled(grads[: len(ctx.shapes)], ctx.shapes, tensors[0])
     saved = Kept(tensors[n + m + k :])
     found = _gradients(ctx.plan, given, saved, by, ctx.wants_streams, plain=True)
-    return (*repeat(None, 8), found[:n], found[n : n + m], found[n + m :], None, None)
+    return (*repeat(None, 9), found[:n], found[n : n + m], found[n + m :], None, None)
 
 
 _run.register_autograd(_backward, setup_context=_setup_context)

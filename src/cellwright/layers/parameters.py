@@ -11,7 +11,7 @@ from cellwright.program.program import Parameter, Program
 from cellwright.program.recurrence import applied, recurrent_matrices, undelayed
 from cellwright.program.transforms import biases
 
-__all__ = ["Gate", "Stack", "gates", "stacks"]
+__all__ = ["Gate", "Stack", "blocked", "gates", "stacks"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,11 @@ class Stack:
     def shape(self) -> Shape:
         """The shape of each member."""
         return self.members[0].shape
+
+    @property
+    def cut(self) -> bool:
+        """Whether heads cut them in blocks: no input is put through them."""
+        return self.recurrent and "I" not in self.shape
 
 
 def stacks(p: Program) -> tuple[Stack, ...]:
@@ -55,6 +60,11 @@ def stacks(p: Program) -> tuple[Stack, ...]:
         found.append(Stack(name, tuple(members), kind == "weight_hh"))
     rank = {name: i for i, name in enumerate(KINDS)}
     return tuple(sorted(found, key=lambda s: rank.get(s.name, len(KINDS))))
+
+
+def blocked(p: Program) -> tuple[str, ...]:
+    """The names of the matrices that heads cut in blocks."""
+    return tuple(q.name for s in stacks(p) if s.cut for q in s.members)
 
 
 KINDS = ("weight_ih", "weight_hh", "weight_hr", "weight_ho", "bias")

@@ -17,6 +17,7 @@ from cellwright.backends.reference import Kept, Result
 from cellwright.backends.registry import select
 from cellwright.language import program as read_program
 from cellwright.layers.call import LayerError, check_lengths
+from cellwright.layers.parameters import blocked
 from cellwright.program.derivative import Derivative, derivative
 from cellwright.program.program import Program
 from cellwright.program.transforms import with_outputs
@@ -55,6 +56,8 @@ class Plan(NamedTuple):
     reverse: bool
     by: tuple[int, ...]
     """The streams in that a gradient may be asked for; others have none."""
+    heads: int = 1
+    """How many blocks the matrices have on their diagonals that `parameters.blocked` names."""
 
 
 class Given(NamedTuple):
@@ -275,11 +278,17 @@ def _run(
         "keep": keep,
         "kept": kept,
         "onto": onto,
+        "blocks": dict.fromkeys(_blocked(plan.program), plan.heads) if plan.heads > 1 else None,
     }
     if torch.is_autocast_enabled(like.device.type):  # what it casts is cast already
         with torch.autocast(like.device.type, enabled=False):
             return backend.run(p, inputs, states, parameters, **options)
     return backend.run(p, inputs, states, parameters, **options)
+
+
+@lru_cache(maxsize=1024)
+def _blocked(program: str) -> tuple[str, ...]:
+    return blocked(_read(program))
 
 
 def _keeps(plan: Plan, known: Passes, like: Tensor, wants_streams: bool) -> bool:

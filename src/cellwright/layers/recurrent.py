@@ -245,7 +245,7 @@ class Recurrent(nn.Module):
 
     def blocks(self, stack: Stack) -> int:
         """How many blocks the matrices of a stack have: of more than one, it holds those only."""
-        return self.variations.heads if stack.recurrent and "I" not in stack.shape else 1
+        return self.variations.heads if stack.cut else 1
 
     # --- parameters --------------------------------------------------------------------------
 
@@ -456,7 +456,7 @@ class Recurrent(nn.Module):
                 masks = [m.draw(x, sizes[m.stream.shape[0]]) for m in step.masks]
                 again = [call.restarts_from(direction)] if restarts else []
                 streams, new = execute(
-                    step.plan(backend, self.memory, bool(direction)),
+                    step.plan(backend, self.memory, bool(direction), self.variations.heads),
                     Given(
                         [x, *masks, *again],
                         [s[at] for s in call.state],

@@ -39,9 +39,9 @@ class Step:
         p, stacks, masks = self._made_of
         return Step(watch(p), stacks, masks)
 
-    def plan(self, backend: str, memory: str, reverse: bool) -> Plan:
+    def plan(self, backend: str, memory: str, reverse: bool, heads: int = 1) -> Plan:
         """What to run; gradients are wanted of the layer's input, and of no mask."""
-        return Plan(self.text, backend, memory, self.counts, self.places, reverse, (0,))
+        return Plan(self.text, backend, memory, self.counts, self.places, reverse, (0,), heads)
 
 
 def steps(

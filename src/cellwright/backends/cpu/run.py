@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 import torch
@@ -54,6 +54,7 @@ def run(
     keep: int = 0,
     kept: Kept | None = None,
     onto: Sequence[Tensor] | None = None,
+    blocks: Mapping[str, int] | None = None,
 ) -> Result:
     """Run all steps; arguments and results as `reference.run`, which is the specification.
 

@@ -19,7 +19,7 @@ from cellwright.schedule.printer import equations
 
 __all__ = ["Body"]
 
-HELD = 8
+HELD = 16
 """Up to how many vectors that are the same in every step are in registers for the whole loop."""
 
 
@@ -130,10 +130,12 @@ class Body(ABC):
         if v.op == "spread" and v not in self.of.at:
             return self.value(v.args[0])
         kind, k = self.source_of(v)
-        name = f"{kind}_{k}"
-        place, mask = self.place(kind, k, v), self.mask(v)
-        self.lines.append(f"{name} = tl.load({place}, mask={mask}, other=0.0).to(ACC)")
-        return name
+        self.load(f"{kind}_{k}", self.place(kind, k, v), v)
+        return f"{kind}_{k}"
+
+    def load(self, name: str, place: str, v: Value) -> None:
+        """Give a value that lies in memory its name."""
+        self.lines.append(f"{name} = tl.load({place}, mask={self.mask(v)}, other=0.0).to(ACC)")
 
     def source_of(self, v: Value) -> tuple[str, int]:
         """The memory in which a vector is found."""
@@ -151,7 +153,7 @@ class Body(ABC):
         k, z = self.of.once.index(v), self.size(v)
         name = self.argument("once", k, v)
         at = f"{name} + zero" if z is None else f"{name} + lane{z}, mask=in{z}, other=0.0"
-        if len(self.of.once) <= HELD:
+        if sum(len(x.shape) < 2 for x in self.of.once) <= HELD:
             self._first(f"once_{k}", f"tl.load({at}).to(ACC)")
         else:
             self.lines.append(f"once_{k} = tl.load({at}).to(ACC)")

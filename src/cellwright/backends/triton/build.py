@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import linecache
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -11,9 +12,9 @@ import torch
 
 from cellwright.backends.triton.interpreter import interpreting
 from cellwright.backends.triton.kernel import Kernel
-from cellwright.backends.triton.tiles import Tiles
+from cellwright.backends.triton.tiles import HOPPER, Limits, Tiles, limits
 
-__all__ = ["constants", "function", "load", "options"]
+__all__ = ["constants", "device_limits", "function", "load", "options"]
 
 FUSION = True
 """Whether the compiler may contract to fused multiply-adds: said here, as Triton's own default
@@ -38,10 +39,21 @@ def function(kernel: Kernel) -> Any:
     return space[kernel.name]
 
 
+@lru_cache
+def device_limits(device: torch.device) -> Limits:
+    """What a program may have at the most; in the interpreter, as on a common device."""
+    if device.type != "cuda":
+        return HOPPER
+    about = torch.cuda.get_device_properties(device)
+    memory = about.shared_memory_per_block_optin  # type: ignore[attr-defined]
+    return limits(memory, about.multi_processor_count)
+
+
+@lru_cache(maxsize=4096)
 def constants(
-    tiles: Tiles, dtype: torch.dtype, reverse: bool, lengths: bool, resets: bool
-) -> dict[str, object]:
-    """What a kernel is compiled for."""
+    tiles: Tiles, dtype: torch.dtype, reverse: bool, lengths: bool, resets: bool, tf32: bool
+) -> Mapping[str, object]:
+    """What a kernel is compiled for. Without `tf32` products in float32 are made of three."""
     import triton.language as tl
 
     acc = tl.float64 if dtype == torch.float64 else tl.float32
@@ -54,9 +66,11 @@ def constants(
         "ACC": acc,
         "DTYPE": own,
         "DOT": acc if interpreting() else own,  # where products of bfloat16 are not right
-        "PRECISION": "tf32" if torch.backends.cuda.matmul.allow_tf32 else "ieee",
+        "PRECISION": "tf32" if tf32 else "tf32x3",
         "PROGRAMS": tiles.grid[1],
         "ROWS": tiles.rows,
+        "PARTS": tiles.parts,
+        "SHORT": dtype.itemsize == 2 and not interpreting(),
         **{f"{name}{z}": n for z, both in by_size for name, n in zip("UA", both, strict=True)},
     }
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
 
 from cellwright.backends.reference import Env, Evaluation, scalar
-from cellwright.backends.triton.build import constants, load, options
+from cellwright.backends.triton import tiles as tiling
+from cellwright.backends.triton.build import constants, device_limits, load, options
 from cellwright.backends.triton.emit import emit
 from cellwright.backends.triton.kernel import Kernel
-from cellwright.backends.triton.layout import layout
-from cellwright.backends.triton.products import Joined, groups, outer
+from cellwright.backends.triton.layout import Layout, layout
+from cellwright.backends.triton.products import Joined, outer
 from cellwright.backends.triton.replay import repeat
-from cellwright.backends.triton.tiles import Tiles, loop_tiles, segment_tiles
-from cellwright.program.ops import LEAVES, Value, topological
+from cellwright.backends.triton.tiles import Limits, Tiles, loop_tiles, segment_tiles
+from cellwright.program.ops import Value
 from cellwright.program.program import Program
 
 __all__ = ["Call"]
@@ -34,12 +35,15 @@ class Call:
         lengths: Tensor | None,
         resets: Tensor | None,
         reverse: bool,
+        blocks: Mapping[str, int] | None = None,
     ) -> None:
         self.program, self.reverse = program, reverse
         self.of, self.kernels = layout(program), emit(program)
+        self.heads = self.of.heads(blocks or {})
         self.like = inputs[0]
         self.T, self.B = self.like.shape[:2]
-        self.sizes = program.sizes(x.shape for x in (*inputs, *states, *parameters))
+        shapes = [x.shape for x in (*inputs, *states, *parameters)]
+        self.sizes = _sizes(program, self.T, self.B, tuple(shapes))
         self._check((*inputs, *states, *parameters), lengths, resets)
         device = self.like.device
         self.lengths = None if lengths is None else lengths.to(device, torch.int32).clamp(0, self.T)
@@ -53,10 +57,14 @@ class Call:
         self.env = self._once(parameters)
         for v in self.of.once:
             kind = "matrix" if len(v.shape) == 2 else "once"
-            self.memory[kind, v] = self.env[v] if kind == "matrix" else self.env[v].contiguous()
-        for v in self.of.accumulated:
-            self.memory["total", v] = self._rows(v, self.wide).zero_()
-        self._make_streams()
+            turned = kind == "matrix" and self.like.element_size() == 2  # is as good to multiply by
+            self.memory[kind, v] = self.env[v] if turned else self.env[v].contiguous()
+        if self.of.accumulated:
+            for v, x in self._each_total(self._totals):
+                self.memory["total", v] = x
+        for members in self.of.beside:
+            for v, x in zip(members, self._side_by_side(members), strict=True):
+                self.memory["out", v] = x
 
     @property
     def wide(self) -> torch.dtype:
@@ -67,15 +75,10 @@ class Call:
         self, given: Sequence[Tensor], lengths: Tensor | None, resets: Tensor | None
     ) -> None:
         """Kernels trust addresses: nothing may be smaller than they take it to be."""
-        p, T, B = self.program, self.T, self.B
-        for v, x in zip(p.arguments, given, strict=True):
-            n = tuple(self.sizes[s] for s in v.shape)
-            expected = (T, B, *(n or (1,))) if v in p.inputs else (B, *n) if v in p.states else n
-            if x.shape != expected or x.device != self.like.device:
-                raise ValueError(
-                    f"{v.name} has to be {expected} on {self.like.device}, got {tuple(x.shape)} on "
-                    f"{x.device}"
-                )
+        T, B = self.T, self.B
+        if any(x.device != self.like.device for x in given):
+            where = sorted({str(x.device) for x in given})
+            raise ValueError(f"all tensors have to be on one device, got {', '.join(where)}")
         if lengths is not None and (lengths.shape != (B,) or lengths.is_floating_point()):
             raise ValueError(
                 f"lengths has to be integers {(B,)}, got {lengths.dtype} {tuple(lengths.shape)}"
@@ -97,19 +100,21 @@ class Call:
     def _once(self, parameters: Sequence[Tensor]) -> Env:
         """What is the same in every step; what is made of parameters, in what kernels compute in.
         Matrices stay what they are."""
+        of = self.of
         given = dict(zip((q.value for q in self.program.parameters), parameters, strict=True))
-        values = topological(self.of.once)
-        made = [v for v in values if v.op not in LEAVES and v.op != "transpose"]
-        applied = set(topological(v.args[0] for v in made if v.op == "apply"))
-        wide = {v for v, x in given.items() if made and (x.dim() < 2 or v in applied)}
-        env: Env = {v: x.to(self.wide) if v in wide else x for v, x in given.items()}
-        for v in values:
-            if v.op in LEAVES and v.op != "parameter":
-                number = scalar(v, self.program, self.sizes)
-                env[v] = torch.tensor(number, dtype=self.wide, device=self.like.device)
-        Evaluation((v for v in values if v.op not in LEAVES), joined=False)(env, self.sizes)
-        as_given = {v: x for v, x in given.items() if v in applied}
-        return env | as_given | {v: given[v.args[0]].mT for v in values if v.op == "transpose"}
+        env: Env = given
+        if of.made:
+            env = {
+                v: x.to(self.wide) if x.dim() < 2 or v in of.applied else x
+                for v, x in given.items()
+            }
+        for v in of.numbers:
+            number = scalar(v, self.program, self.sizes)
+            env[v] = torch.tensor(number, dtype=self.wide, device=self.like.device)
+        if of.made:
+            Evaluation(of.made, joined=False)(env, self.sizes)
+            env |= {v: x for v, x in given.items() if v in of.applied}
+        return env | {v: given[v.args[0]].mT for v in of.turned}
 
     # --- memory ----------------------------------------------------------------------------------
 
@@ -120,33 +125,22 @@ class Call:
         """Memory for a value of one step."""
         return self.like.new_empty(times * self.B, self._width(v), dtype=dtype)
 
-    def _make_streams(self) -> None:
-        """Memory for every step of what is computed: what is multiplied by the same, or made by one
-        product, lies side by side. Zeros where sequences end."""
-        s = self.of.schedule
-        beside = [group for phase in ("ahead", "behind") for group in self._groups(phase)]
-        lefts: dict[int, list[Value]] = {}
-        for left, _, _ in self.of.outers:
-            lefts.setdefault(self._width(left), []).append(left)
-        beside += [tuple(dict.fromkeys(group)) for group in lefts.values()]
-        alone = {*s.outputs}
-        for group in beside:
-            members = [v for v in group if v in self.of.streams and v not in alone]
-            for v, x in zip(members, self._side_by_side(members), strict=True):
-                self.memory["out", v] = x
-            alone.update(members)
-        for v in self.of.streams:
-            if ("out", v) not in self.memory:
-                [self.memory["out", v]] = self._side_by_side([v])
+    @cached_property
+    def _totals(self) -> Tensor:
+        """Memory for what is added up over steps, of each sequence, side by side."""
+        width = sum(map(self._width, self.of.accumulated))
+        return self.like.new_zeros(self.B, width, dtype=self.wide)
+
+    def _each_total(self, totals: Tensor) -> Iterable[tuple[Value, Tensor]]:
+        widths = [self._width(v) for v in self.of.accumulated]
+        return zip(self.of.accumulated, torch.split(totals, widths, -1), strict=True)
 
     def _side_by_side(self, values: Sequence[Value]) -> Sequence[Tensor]:
+        """Memory for streams; zeros where sequences end."""
         widths = [self._width(v) for v in values]
         new = self.like.new_empty if self.lengths is None else self.like.new_zeros
-        return torch.split(new(self.T, self.B, sum(widths)), widths, -1) if values else ()
-
-    def _groups(self, phase: str) -> Iterable[tuple[Value, ...]]:
-        for segment in self.of.segments[phase]:
-            yield from groups(segment.products, apart=self.of.schedule.outputs)
+        whole = new(self.T, self.B, sum(widths))
+        return torch.split(whole, widths, -1) if len(values) > 1 else (whole,)
 
     def stream(self, v: Value) -> Tensor:
         """What lies in memory for every step, `(T, B, n)`, as it was given or computed."""
@@ -166,7 +160,10 @@ class Call:
         if not self.B:
             return
         self._all_steps("ahead", self.kernels.ahead)
-        tiles = loop_tiles(self.of, self.sizes, self.B, self.like.element_size())
+        most = device_limits(self.like.device)
+        itemsize = self.like.element_size()
+        sizes = tuple(self.sizes.items())
+        tiles = _tiles(self.of, sizes, self.B, itemsize, most, self.heads, tiling.REGIMES)
         if tiles is None:
             self._by_segments()
         elif tiles.regime == "shared":
@@ -177,7 +174,7 @@ class Call:
 
     def _all_steps(self, phase: str, kernels: Sequence[Kernel | None]) -> None:
         for segment, kernel in zip(self.of.segments[phase], kernels, strict=True):
-            for group in groups(segment.products, apart=self.of.schedule.outputs):
+            for group in self.of.groups[segment]:
                 made = [self.memory["out", v] for v in group]
                 to = made[0] if len(made) == 1 else _joined(made)
                 joined = Joined.of(group, self.env)
@@ -202,9 +199,8 @@ class Call:
             ("summed", self.of.summed, self.wide),
         ):
             for v in values:
-                is_state = v in self.program.states
-                self.memory[kind, v] = x = self._rows(v, dtype, 1 + is_state)
-                if is_state:
+                self.memory[kind, v] = x = self._rows(v, dtype, 2)
+                if v in self.program.states:
                     x[: self.B] = self.memory["initial", v]
         arrived = self.like.new_zeros(tiles.grid[0], dtype=torch.int32)
         self.launch(self.kernels.meeting, tiles, arrived=arrived)
@@ -227,7 +223,7 @@ class Call:
         parts: list[tuple[list[tuple[Joined, Tensor]], Kernel, Tiles]] = []
         for segment, kernel in zip(of.loop, self.kernels.step, strict=True):
             made = []
-            for group in groups(segment.products):
+            for group in of.groups[segment]:
                 joined = Joined.of(group, self.env)
                 widths = [self._width(v) for v in group]
                 to = self.like.new_empty(self.B, sum(widths))
@@ -268,7 +264,8 @@ class Call:
         for name, width in zip(self.of.sizes, tiles.widths, strict=True):
             given += [self.sizes[name], width]
         asked = (self.reverse, self.lengths is not None, self.resets is not None)
-        fixed = constants(tiles, self.like.dtype, *asked)
+        tf32 = torch.backends.cuda.matmul.allow_tf32
+        fixed = constants(tiles, self.like.dtype, *asked, tf32)
         load(kernel)[tiles.grid](*given, **fixed, **options(tiles))
 
     # --- results ---------------------------------------------------------------------------------
@@ -284,13 +281,15 @@ class Call:
 
     def sums(self) -> list[Tensor]:
         """What is added up over steps and sequences."""
-        found = outer(self.of.outers, self._clean_rows)
+        found = outer(self.of.by_right, self._clean_rows)
+        if self.of.accumulated:
+            found.update(self._each_total(self._totals.sum(0).to(self.like.dtype)))
         for v in self.of.totals:
-            if v in self.of.accumulated:
-                total = self.memory["total", v].sum(0)
-            else:
+            if v not in found:
                 total = self.memory["out", v].sum((0, 1), dtype=self.wide)
-            found[v] = (total if v.shape else total.sum()).to(self.like.dtype)
+                found[v] = total.to(self.like.dtype)
+            if not v.shape:
+                found[v] = found[v].squeeze(0)
         return [found[v] for v in self.of.schedule.sums]
 
     def _clean_rows(self, v: Value) -> Tensor:
@@ -306,3 +305,28 @@ def _joined(parts: Sequence[Tensor]) -> Tensor:
     first = parts[0]
     width = sum(x.shape[-1] for x in parts)
     return first.as_strided((*first.shape[:2], width), first.stride(), first.storage_offset())
+
+
+@lru_cache(maxsize=4096)
+def _sizes(p: Program, T: int, B: int, shapes: tuple[torch.Size, ...]) -> dict[str, int]:
+    """The sizes of a run. Raises ValueError where a shape is another than it has to be."""
+    sizes = p.sizes(shapes)
+    for v, shape in zip(p.arguments, shapes, strict=True):
+        n = tuple(sizes[s] for s in v.shape)
+        expected = (T, B, *(n or (1,))) if v in p.inputs else (B, *n) if v in p.states else n
+        if shape != expected:
+            raise ValueError(f"{v.name} has to be {expected}, got {tuple(shape)}")
+    return sizes
+
+
+@lru_cache(maxsize=4096)
+def _tiles(
+    of: Layout,
+    sizes: tuple[tuple[str, int], ...],
+    B: int,
+    itemsize: int,
+    most: Limits,
+    heads: int,
+    regimes: tuple[str, ...],
+) -> Tiles | None:
+    return loop_tiles(of, dict(sizes), B, itemsize, most, heads, regimes)

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from cellwright.backends.triton.body import Body
 from cellwright.backends.triton.kernel import Kernel, Kernels
 from cellwright.backends.triton.layout import Layout, Segment, layout
-from cellwright.backends.triton.template import ALL, ALL_STEPS, ENDS, LONGEST, LOOP, ONE_STEP
+from cellwright.backends.triton.template import (
+    ALL,
+    ALL_STEPS,
+    AT,
+    ENDS,
+    LONGEST,
+    LOOP,
+    ONE_STEP,
+    PART,
+)
 from cellwright.program.ops import Value
 from cellwright.program.program import Program
 from cellwright.schedule.lowering import terms
 from cellwright.schedule.stages import WHOLE
 
 __all__ = ["emit"]
+
+AHEAD = 4
+"""For how many steps ahead a loop reads that has nothing else to wait for."""
 
 
 @lru_cache(maxsize=1024)
@@ -102,6 +115,7 @@ class _Loop(Body):
         super().__init__(of)
         self.meets = meets
         self.wholes: dict[Value, str] = {}
+        self.fetched: dict[str, str] = {}
 
     def kernel(self) -> Kernel:
         """The kernel of the loop."""
@@ -110,10 +124,10 @@ class _Loop(Body):
         self._begin()
         self.begin_step()
         for i, stage in enumerate(self.schedule.loop):
-            if self.meets and i and any(v.op in WHOLE for v in stage.values):
+            waits = self.meets and any(v.op in WHOLE for v in stage.values)
+            if waits and i:
                 self._meet()
-            for v in stage.products:
-                self._multiply(v)
+            self._multiply(stage.products)
             for v in (*stage.products, *stage.scalars, *stage.vectors):
                 if v not in self.known:
                     self.compute(v)
@@ -121,13 +135,14 @@ class _Loop(Body):
                 if self.meets:
                     self._show(v, self.value(v))
         self._set_states()
-        if self.meets and (of.whole or of.summed):
+        if self.meets and any(v.op in WHOLE for v in self.schedule.loop[0].values):
             self._meet()
         for k, v in enumerate(of.accumulated):
             self._put_behind("total", k, v)
         body = LOOP.format(
             steps=ALL if self.meets else LONGEST,
-            before="\n".join(f"    {line}" for line in self.before),
+            before="\n".join(f"    {line}" for line in (*self.before, *self._first_steps())),
+            soon="\n".join(f"        {line}" for line in self._soon()),
             lines="\n".join(f"        {line}" for line in self.steps()),
             behind="\n".join(f"    {line}" for line in self.behind),
         )
@@ -147,9 +162,6 @@ class _Loop(Body):
             self._first(f"total{k}_now", f"tl.full({shape}, 0.0, ACC)")
         if self.meets and (self.of.whole or self.of.summed):
             self._first("met", "0")
-            for z in range(len(self.of.sizes)):
-                self._first(f"all{z}", f"tl.arange(0, A{z})[None, :]")
-                self._first(f"inall{z}", f"all{z} < n{z}")
 
     def _put_behind(self, kind: str, k: int, v: Value, text: str | None = None) -> None:
         rows = "there" if v.shape else "there & first"
@@ -166,24 +178,62 @@ class _Loop(Body):
             if self.meets:
                 self._show(s, f"state{k}")
 
+    # --- streams ---------------------------------------------------------------------------------
+
+    def load(self, name: str, place: str, v: Value) -> None:
+        z = self.size(v)
+        mask = "live" if z is None else f"live & in{z}"
+        self.fetched[name] = f"tl.load({place}, mask={mask}, other=0.0)"
+
+    @property
+    def _ahead(self) -> int:
+        """For how many steps ahead streams are read: units that are independent wait for nothing
+        else."""
+        return 1 if self.of.whole or self.of.summed else AHEAD
+
+    def _first_steps(self) -> Iterator[str]:
+        """The reading for the steps that the loop begins with."""
+        for j in range(self._ahead if self.fetched else 0):
+            yield from AT.format(i=j).splitlines()
+            yield from (f"{name}_{j} = {text}" for name, text in self.fetched.items())
+
+    def _soon(self) -> Iterator[str]:
+        """What was read for this step; and the reading for the last of those ahead."""
+        if not self.fetched:
+            return
+        last = self._ahead - 1
+        for name in self.fetched:
+            yield f"{name} = {name}_0.to(ACC)"
+            yield from (f"{name}_{j} = {name}_{j + 1}" for j in range(last))
+        yield from AT.format(i=f"i + {last + 1}").splitlines()
+        yield from (f"{name}_{last} = {text}" for name, text in self.fetched.items())
+
     # --- whole vectors ---------------------------------------------------------------------------
 
-    def _multiply(self, v: Value) -> None:
-        self.comment(v)
-        name = self.known[v] = f"t{self.number_of[v]}"
-        for i, (m, x) in enumerate(terms(v)):
-            onto = f"{name}, " if i else ""
-            self.lines.append(
-                f"{name} = tl.dot({self._whole(x)}, {self._matrix(m)}, {onto}"
-                "input_precision=PRECISION, out_dtype=ACC)"
-            )
+    def _multiply(self, products: Sequence[Value]) -> None:
+        """The products of a stage. Where programs meet, threads share the work by units of the
+        vector: each has a part of the sum, and they add those up."""
+        wholes = list(dict.fromkeys(x for v in products for _, x in terms(v)))
+        for v in products:
+            self.comment(v)
+            name = self.known[v] = f"t{self.number_of[v]}"
+            for i, (m, x) in enumerate(terms(v)):
+                # where they are read, one is on its way while the one before is multiplied
+                for other in wholes[: wholes.index(x) + 2 if self.meets else None]:
+                    self._whole(other)
+                onto = f"{name}, " if i else ""
+                self.lines.append(
+                    f"{name} = tl.dot({self._whole(x)}, {self._matrix(m)}, {onto}"
+                    "input_precision=PRECISION, out_dtype=ACC)"
+                )
+            self.lines.append(f"{name} = {'add_up' if self.meets else 'laid_out'}({name})")
 
     def _whole(self, x: Value) -> str:
         """A vector with all its units, as tl.dot takes it."""
         if x not in self.wholes:
             name = self.wholes[x] = f"w{len(self.wholes)}"
             if self.meets:
-                text = self._seen("whole", self.of.whole.index(x), x)
+                text = self._seen("whole", self.of.whole.index(x), x, self._part(x))
             else:
                 text = f"tl.where({self.mask(x)}, {self.value(x)}, 0.0)"
             self.lines.append(f"{name} = {text}.to(DTYPE).to(DOT)")
@@ -193,19 +243,31 @@ class _Loop(Body):
         if not self.meets:
             return super().total(x)
         self.reduces = True
-        return f"tl.sum({self._seen('summed', self.of.summed.index(x), x)}, 1, keep_dims=True)"
+        z = self.size(x)
+        self._first(f"all{z}", f"tl.arange(0, A{z})[None, :]")
+        seen = self._seen("summed", self.of.summed.index(x), x, f"all{z}")
+        return f"tl.sum({seen}, 1, keep_dims=True)"
+
+    def _part(self, x: Value) -> str:
+        z = self.size(x)
+        for line in PART.format(z=z).splitlines():
+            if line not in self.before:
+                self.before.append(line)
+        return f"part{z}"
 
     def _matrix(self, m: Value) -> str:
-        """The part of a matrix that a program multiplies by, `(units in, units out)`."""
+        """The part of a matrix that a program multiplies by, `(units in, units out)`; where it
+        meets others, with its units in in parts."""
         k = self.of.matrices.index(m)
         name = self.argument("matrix", k, m)
         r, c = (self.of.sizes.index(n) for n in m.shape)
-        before, inside = f"lane{c}", f"in{c}"
         if self.meets:
-            before, inside = f"all{c}", f"inall{c}"
-        at = f"{name} + tl.trans({before}) * {name}_c + lane{r} * {name}_r"
-        mask = f"tl.trans({inside}) & in{r}"
-        self._first(f"m{k}", f"tl.load({at}, mask={mask}, other=0.0).to(DOT)")
+            rows, there = f"row{c}", f"(row{c} < n{c}) & in{r}[None, :, :]"
+            columns = f"lane{r}[None, :, :]"
+        else:
+            rows, there, columns = f"tl.trans(lane{c})", f"tl.trans(in{c}) & in{r}", f"lane{r}"
+        at = f"{name} + {rows} * {name}_c + {columns} * {name}_r"
+        self._first(f"m{k}", f"tl.load({at}, mask={there}, other=0.0).to(DOT)")
         return f"m{k}"
 
     # --- meeting ---------------------------------------------------------------------------------
@@ -214,20 +276,24 @@ class _Loop(Body):
         self.lines += ["met += PROGRAMS", "meet(arrived + tl.program_id(0), met)"]
 
     def _show(self, v: Value, text: str) -> None:
-        """Put a vector where all programs see it. States have two places, which take turns, as
-        another program may still read the one before."""
+        """Put a vector where all programs see it. It has two places, which take turns, as another
+        program may still read the one before."""
+        later = v in self.states
         for kind, things in (("whole", self.of.whole), ("summed", self.of.summed)):
             if v in things:
                 k = things.index(v)
                 name = self.argument(kind, k, v)
-                at = f"{name} + {self._row(kind, k, v, 1)} + lane{self.size(v)}"
+                at = f"{name} + {self._row(kind, k, 'b', later)} + lane{self.size(v)}"
                 self.lines.append(f"tl.store({at}, {text}, mask={self.mask(v, 'there')})")
 
-    def _seen(self, kind: str, k: int, v: Value) -> str:
+    def _seen(self, kind: str, k: int, v: Value, units: str) -> str:
+        """The same with all its units."""
         name, z = self.argument(kind, k, v), self.size(v)
-        at = f"{name} + {self._row(kind, k, v, 0)} + all{z}"
-        return f'tl.load({at}, mask=live & inall{z}, other=0.0, cache_modifier=".cg")'
+        b, live = ("b[None, :, :]", "live[None, :, :]") if kind == "whole" else ("b", "live")
+        at = f"{name} + {self._row(kind, k, b, later=False)} + {units}"
+        mask = f"{live} & ({units} < n{z})"
+        return f'tl.load({at}, mask={mask}, other=0.0, cache_modifier=".cg")'
 
-    def _row(self, kind: str, k: int, v: Value, later: int) -> str:
-        turn = f"(i + {later}) % 2 * B + " if v in self.states else ""
-        return f"({turn}b) * {kind}{k}_b"
+    def _row(self, kind: str, k: int, b: str, later: bool) -> str:
+        turn = "(i + 1) % 2" if later else "i % 2"
+        return f"({turn} * B + {b}) * {kind}{k}_b"

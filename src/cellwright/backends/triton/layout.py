@@ -8,11 +8,12 @@ for all steps at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from cellwright.program.ops import Value
+from cellwright.backends.triton.products import groups
+from cellwright.program.ops import LEAVES, Value, topological
 from cellwright.program.program import Program
 from cellwright.schedule.lowering import addends, terms
 from cellwright.schedule.stages import Schedule, Stage, schedule
@@ -73,6 +74,28 @@ class Layout:
         )
 
     @cached_property
+    def made(self) -> tuple[Value, ...]:
+        """What `once` is made of, in a runnable order, transposed matrices aside."""
+        values = topological(self.once)
+        return tuple(v for v in values if v.op not in LEAVES and v.op != "transpose")
+
+    @cached_property
+    def applied(self) -> frozenset[Value]:
+        """The matrices that `made` applies, and what they are made of."""
+        return frozenset(topological(v.args[0] for v in self.made if v.op == "apply"))
+
+    @cached_property
+    def numbers(self) -> tuple[Value, ...]:
+        """The numbers, sizes and constants that `once` is made of."""
+        values = topological(self.once)
+        return tuple(v for v in values if v.op in LEAVES and v.op != "parameter")
+
+    @cached_property
+    def turned(self) -> tuple[Value, ...]:
+        """The transposed matrices in `once`."""
+        return tuple(v for v in topological(self.once) if v.op == "transpose")
+
+    @cached_property
     def _products(self) -> tuple[Value, ...]:
         return tuple(v for v in self.at if v.op == "products")
 
@@ -97,7 +120,47 @@ class Layout:
         matrices = dict.fromkeys(v for v in self.schedule.sums if len(v.shape) == 2)
         return tuple((v.args[0], v.args[1], total) for total in matrices for v in addends(total))
 
+    @cached_property
+    def by_right(self) -> dict[Value, list[tuple[Value, Value]]]:
+        """The outer products by their right vector: the left one, and the sum."""
+        found: dict[Value, list[tuple[Value, Value]]] = {}
+        for left, right, total in self.outers:
+            found.setdefault(right, []).append((left, total))
+        return found
+
     # --- memory ----------------------------------------------------------------------------------
+
+    @cached_property
+    def groups(self) -> dict[Segment, list[tuple[Value, ...]]]:
+        """Of each segment, which of its products are made as one. Ahead of the loop and behind it,
+        a stream out is by itself."""
+        return {
+            g: groups(g.products, apart=() if g.phase == "loop" else self.schedule.outputs)
+            for segments in self.segments.values()
+            for g in segments
+        }
+
+    @cached_property
+    def beside(self) -> tuple[tuple[Value, ...], ...]:
+        """All streams, by what lies side by side: what is multiplied by the same, or made by one
+        product. What goes out is by itself."""
+        wanted = [
+            group
+            for phase in ("ahead", "behind")
+            for g in self.segments[phase]
+            for group in self.groups[g]
+        ]
+        lefts: dict[str, list[Value]] = {}
+        for left, _, _ in self.outers:
+            lefts.setdefault(left.shape[0], []).append(left)
+        wanted += [tuple(dict.fromkeys(group)) for group in lefts.values()]
+        found, placed = [], {*self.schedule.outputs}
+        for group in wanted:
+            members = tuple(v for v in group if v in self.streams and v not in placed)
+            placed.update(members)
+            found.append(members)
+        found += [(v,) for v in self.streams if v not in placed or v in self.schedule.outputs]
+        return tuple(members for members in found if members)
 
     @cached_property
     def streams(self) -> tuple[Value, ...]:
@@ -154,6 +217,19 @@ class Layout:
         """Those of the loop."""
         products = [v for segment in self.loop for v in segment.products]
         return tuple(dict.fromkeys(m for v in products for m, _ in terms(v)))
+
+    def heads(self, blocks: Mapping[str, int]) -> int:
+        """How many groups of units the loop has that do not wait for each other, where matrices
+        have so many blocks on their diagonals, by the parameter's name: all its matrices have to be
+        learned, square, and of as many, and it may sum over no units."""
+        found = {1}
+        if self.matrices and not self.summed:
+            learned = (m.args[0] if m.op == "transpose" else m for m in self.matrices)
+            found = {
+                blocks.get(m.name, 1) if m.op == "parameter" and m.shape[0] == m.shape[1] else 1
+                for m in learned
+            }
+        return found.pop() if len(found) == 1 else 1
 
     @cached_property
     def buffers(self) -> tuple[Value, ...]:

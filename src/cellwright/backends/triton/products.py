@@ -40,9 +40,7 @@ class Joined:
         """The matrices are in `env`."""
         by_product = [terms(v) for v in products]
         operands = tuple(x for _, x in by_product[0])
-        columns = [
-            torch.cat([env[each[i][0]] for each in by_product]) for i in range(len(operands))
-        ]
+        columns = [one([env[each[i][0]] for each in by_product]) for i in range(len(operands))]
         return Joined(products, operands, tuple(m.mT for m in columns))
 
     def multiply(self, operand: Callable[[Value], Tensor], to: Tensor) -> None:
@@ -63,6 +61,18 @@ class Joined:
         return self.matrices[0] if len(self.matrices) == 1 else torch.cat(self.matrices)
 
 
+def one(parts: Sequence[Tensor]) -> Tensor:
+    """Matrices as one, each below the one before; without a copy, where memory has them so."""
+    first, rows = parts[0], 0
+    for x in parts:
+        below = x.data_ptr() == first.data_ptr() + rows * first.stride(0) * first.element_size()
+        below &= x.untyped_storage().data_ptr() == first.untyped_storage().data_ptr()
+        if not below or x.stride() != first.stride():
+            return torch.cat(list(parts))
+        rows += x.shape[0]
+    return first.as_strided((rows, first.shape[1]), first.stride())
+
+
 def across(parts: Sequence[Tensor]) -> Tensor | None:
     """Matrices as one, where they lie side by side in memory; None where they do not."""
     first = parts[0]
@@ -79,12 +89,10 @@ def across(parts: Sequence[Tensor]) -> Tensor | None:
 
 
 def outer(
-    pairs: Sequence[tuple[Value, Value, Value]], rows: Callable[[Value], Tensor]
+    by_right: Mapping[Value, Sequence[tuple[Value, Value]]], rows: Callable[[Value], Tensor]
 ) -> dict[Value, Tensor]:
-    """The sums over rows of outer products, each `(left, right, sum)`."""
-    by_right: dict[Value, list[tuple[Value, Value]]] = {}
-    for left, right, total in pairs:
-        by_right.setdefault(right, []).append((left, total))
+    """The sums over rows of outer products, by the right one: each left one, and the sum it is a
+    term of."""
     found: dict[Value, list[Tensor]] = {}
     for right, members in by_right.items():
         lefts = [rows(left) for left, _ in members]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -55,6 +55,7 @@ def run(
     keep: int = 0,
     kept: Kept | None = None,
     onto: Sequence[Tensor] | None = None,
+    blocks: Mapping[str, int] | None = None,
 ) -> Result:
     """Run all steps; arguments and results as `reference.run`, which is the specification.
 
@@ -68,7 +69,7 @@ def run(
     if any(x.dtype != inputs[0].dtype for x in (*inputs, *states, *parameters)):
         raise TypeError(f"all tensors have to be {inputs[0].dtype}, as the first one is")
     with torch.cuda.device_of(inputs[0]):  # type: ignore[no-untyped-call] # where Triton launches
-        call = Call(program, inputs, states, parameters, lengths, resets, reverse)
+        call = Call(program, inputs, states, parameters, lengths, resets, reverse, blocks)
         call.run()
         outputs, final, sums = call.outputs(), call.final, call.sums()
     if onto is not None:

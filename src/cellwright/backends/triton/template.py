@@ -1,6 +1,18 @@
 """The one template of every kernel: which rows and units a program has, then its steps."""
 
-__all__ = ["ALL", "ALL_STEPS", "CUT", "ENDS", "KERNEL", "LONGEST", "LOOP", "ONE_STEP", "SIZE"]
+__all__ = [
+    "ALL",
+    "ALL_STEPS",
+    "AT",
+    "CUT",
+    "ENDS",
+    "KERNEL",
+    "LONGEST",
+    "LOOP",
+    "ONE_STEP",
+    "PART",
+    "SIZE",
+]
 
 KERNEL = '''\
 """{title}"""
@@ -18,7 +30,7 @@ def {name}(
     {sizes}
     REVERSE: tl.constexpr, LENGTHS: tl.constexpr, RESETS: tl.constexpr,
     ACC: tl.constexpr, DTYPE: tl.constexpr, DOT: tl.constexpr, PRECISION: tl.constexpr,
-    PROGRAMS: tl.constexpr, ROWS: tl.constexpr,
+    PROGRAMS: tl.constexpr, ROWS: tl.constexpr, PARTS: tl.constexpr, SHORT: tl.constexpr,
     {tiles}
 ):
     zero = tl.full((1, 1), 0, tl.int64)
@@ -33,6 +45,13 @@ SIZE = """\
     in{z} = (tl.arange(0, U{z})[None, :] < width{z}) & (lane{z} < n{z})
 """
 
+PART = """\
+part{z} = tl.arange(0, PARTS)[:, None, None] * (A{z} // PARTS)
+row{z} = part{z} + tl.arange(0, A{z} // PARTS)[None, :, None]
+part{z} += tl.arange(0, A{z} // PARTS)[None, None, :]"""
+"""All units of a size in parts, each of which some threads multiply by its part of a matrix; and
+the same as a matrix's rows."""
+
 ENDS = """\
     there = rows < B
     b = rows.to(tl.int64)
@@ -45,6 +64,7 @@ LOOP = """\
 {steps}
 {before}
     for i in range(0, steps):
+{soon}
         t = zero + i
         if REVERSE:
             t = zero + (steps - 1 - i)
@@ -52,6 +72,13 @@ LOOP = """\
 {lines}
 {behind}
 """
+
+AT = """\
+t = zero + {i}
+if REVERSE:
+    t = zero + (steps - 1 - ({i}))
+live = there & (t < ends) & ({i} < steps)"""
+"""A later step: what it reads is on its way while others compute."""
 
 ALL = "    steps = T"
 """Programs that meet take as many steps, however long their sequences are."""

@@ -3,14 +3,13 @@
 Four regimes: units are *independent* of each other; or a program has all of them, and the matrices
 with them, as the matrices *fit*; or they are *shared* among the programs of a grid, each with its
 part of the matrices, and those meet; or the loop runs by *segments*, with torch's products. What
-fits is a matter of registers: what a loop keeps is there for all its steps. `LIMITS` has what was
-seen to compile without spills, by tests, for the whole catalogue.
+fits is a matter of shared memory, where a loop keeps its matrices for all steps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import NamedTuple
 
@@ -19,7 +18,7 @@ from cellwright.backends.triton.kernel import Kernel
 from cellwright.backends.triton.layout import Layout
 from cellwright.errors import CellwrightError
 
-__all__ = ["LIMITS", "REGIMES", "Limits", "Tiles", "loop_tiles", "segment_tiles"]
+__all__ = ["HOPPER", "REGIMES", "Limits", "Tiles", "limits", "loop_tiles", "segment_tiles"]
 
 REGIMES: tuple[str, ...] = ("independent", "fit", "shared", "segments")
 """In the order in which they are tried; the last one takes everything."""
@@ -29,14 +28,23 @@ class Limits(NamedTuple):
     """What a program of a grid may have at the most."""
 
     matrices: int
-    """Bytes of the matrices that it keeps in registers."""
-    tile: int
-    """Units of a vector, padded, that it works on at once."""
+    """Bytes of the matrices that it keeps for all steps, where it has all of them."""
+    shared: int
+    """Bytes of its part of the matrices, where programs share them, and of vectors."""
     programs: int
     """Programs that meet: all have to run at the same time."""
+    tile: int = 4096
+    """Units of a vector, padded, that it works on at once."""
 
 
-LIMITS = Limits(matrices=64 * 2**10, tile=4096, programs=96)
+def limits(memory: int, multiprocessors: int) -> Limits:
+    """For a device whose programs have at most so many bytes of shared memory: some of it is what
+    values pass through between threads."""
+    fit = memory - 32 * 2**10
+    return Limits(min(fit, 128 * 2**10), min(fit, 192 * 2**10), multiprocessors)
+
+
+HOPPER = limits(memory=227 * 2**10, multiprocessors=132)
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,8 @@ class Tiles:
     """Lanes for all units."""
     warps: int
     grid: tuple[int, int]
+    parts: int = 1
+    """In how many parts warps multiply vectors by matrices, where programs meet."""
 
 
 def power(n: int, least: int = 1) -> int:
@@ -61,31 +71,56 @@ def power(n: int, least: int = 1) -> int:
     return max(least, 1 << max(n - 1, 0).bit_length())
 
 
-def loop_tiles(of: Layout, sizes: Mapping[str, int], B: int, itemsize: int) -> Tiles | None:
-    """The tiles of the loop in the first regime that can run it; None for `segments`.
+def loop_tiles(
+    of: Layout,
+    sizes: Mapping[str, int],
+    B: int,
+    itemsize: int,
+    most: Limits = HOPPER,
+    heads: int = 1,
+    regimes: tuple[str, ...] | None = None,
+) -> Tiles | None:
+    """The tiles of the loop in the first regime that can run it; None for `segments`. Units of
+    different `heads`, see `Layout.heads`, do not wait for each other.
 
-    Raises CellwrightError where none of `REGIMES` can.
+    Raises CellwrightError where none of `regimes` can, which are all of `REGIMES` unless said.
     """
+    regimes = regimes or REGIMES
+    if heads > 1:
+        head = {name: ceil(n / heads) for name, n in sizes.items()}
+        tiles = _loop_tiles(of, head, B, itemsize, most, regimes)
+        if tiles and tiles.regime == "fit":
+            return replace(tiles, grid=(tiles.grid[0], heads))
+    return _loop_tiles(of, sizes, B, itemsize, most, regimes)
+
+
+def _loop_tiles(
+    of: Layout,
+    sizes: Mapping[str, int],
+    B: int,
+    itemsize: int,
+    most: Limits,
+    regimes: tuple[str, ...],
+) -> Tiles | None:
+    rows = _shared_rows(of, sizes, B, itemsize, most)
     reasons = {
         "independent": _not_independent(of),
-        "fit": _too_large(of, sizes, itemsize),
-        "shared": _not_shared(of, sizes, B, itemsize),
+        "fit": _too_large(of, sizes, itemsize, most),
+        "shared": _not_shared(of, rows, most),
         "segments": None,
     }
-    regime = next((name for name in REGIMES if reasons[name] is None), None)
+    regime = next((name for name in regimes if reasons[name] is None), None)
     if regime is None:
-        said = "; ".join(f"{name}: {reasons[name]}" for name in REGIMES)
+        said = "; ".join(f"{name}: {reasons[name]}" for name in regimes)
         raise CellwrightError(f"no regime of the loop can run this: {said}")
     n = [sizes[name] for name in of.sizes]
     if regime == "independent":
-        return _elementwise(n, B, regime)
+        return _elementwise(n, B, regime, 256 if itemsize > 2 else 512)
     if regime == "fit":
-        least = 16 if of.whole else 1
-        return _rows(n, B, regime, least, _held(of), _bytes(of, sizes, itemsize))
+        return _fit(n, B, of)
     if regime == "shared":
-        slots = _slice(of, sizes, B, itemsize)
-        assert slots
-        return _slices(n, B, slots, _held(of))
+        assert rows
+        return _slices(n, B, rows, _slots(of, sizes), _narrowest(of, sizes))
     return None
 
 
@@ -96,7 +131,7 @@ def segment_tiles(of: Layout, kernel: Kernel, sizes: Mapping[str, int], rows: in
     """
     n = [sizes[name] for name in of.sizes]
     if not kernel.reduces:
-        return _elementwise(n, rows, "segments")
+        return _elementwise(n, rows, "segments", 128 if rows < 2**14 else 1024)
     if power(max(n)) > 2**16:
         raise CellwrightError(f"sums over units go up to {2**16} of them, got {max(n)}")
     return _rows(n, rows, "segments", 1, kernel.values)
@@ -112,62 +147,88 @@ def _not_independent(of: Layout) -> str | None:
 
 
 def _bytes(of: Layout, sizes: Mapping[str, int], itemsize: int) -> int:
-    """Of the matrices of the loop, padded."""
-    return sum(
-        power(sizes[m.shape[0]], 16) * power(sizes[m.shape[1]], 16) * itemsize for m in of.matrices
-    )
+    """Of the matrices of the loop, padded; float32 is two numbers of TF32."""
+    each = 8 if itemsize == 4 else itemsize
+    padded = (power(sizes[m.shape[0]], 16) * power(sizes[m.shape[1]], 16) for m in of.matrices)
+    return each * sum(padded)
 
 
-def _too_large(of: Layout, sizes: Mapping[str, int], itemsize: int) -> str | None:
+def _too_large(of: Layout, sizes: Mapping[str, int], itemsize: int, most: Limits) -> str | None:
     needed = _bytes(of, sizes, itemsize)
-    if needed > LIMITS.matrices:
-        return f"its matrices take {needed} bytes of a multiprocessor's, and {LIMITS.matrices} fit"
+    if needed > most.matrices:
+        return f"its matrices take {needed} bytes of a multiprocessor's, and {most.matrices} fit"
     widest = power(max(sizes[name] for name in of.sizes))
-    if widest > LIMITS.tile:
-        return f"a vector has {widest} units, and {LIMITS.tile} fit"
+    if widest > most.tile:
+        return f"a vector has {widest} units, and {most.tile} fit"
     return None
 
 
-def _slice(of: Layout, sizes: Mapping[str, int], B: int, itemsize: int) -> int | None:
-    """How many programs share the units of a batch of at most 16 sequences: one, in Triton's
-    interpreter, which runs programs one after another, so that none may wait for a later one."""
-    if interpreting():
-        return 1
-    needed = _bytes(of, sizes, itemsize)
-    least = ceil(needed / LIMITS.matrices)
-    slots = power(max(least, 2))
-    if slots * ceil(B / 16) > LIMITS.programs or slots * 16 > power(max(sizes.values()), 16):
+def _slots(of: Layout, sizes: Mapping[str, int]) -> int:
+    """How many programs share the units of some sequences, each with 16 of the widest vector: one,
+    in Triton's interpreter, which runs programs one after another, so that none may wait for a
+    later one."""
+    return 1 if interpreting() else power(max(sizes[x.shape[0]] for x in of.whole), 16) // 16
+
+
+def _narrowest(of: Layout, sizes: Mapping[str, int]) -> int:
+    return power(min(sizes[x.shape[0]] for x in of.whole), 16)
+
+
+def _shared_rows(
+    of: Layout, sizes: Mapping[str, int], B: int, itemsize: int, most: Limits
+) -> int | None:
+    """How many sequences a program has where they share the units; None where that does not fit."""
+    if not of.whole:
         return None
-    return slots
+    if interpreting():
+        return 16
+    slots = _slots(of, sizes)
+    matrices = _bytes(of, sizes, itemsize) // slots
+    for rows in (16, 32):
+        vectors = 2 * rows * power(max(sizes[x.shape[0]] for x in of.whole), 16) * itemsize
+        if (
+            slots > 1
+            and slots * ceil(B / rows) <= most.programs
+            and matrices + vectors <= most.shared
+        ):
+            return rows
+    return None
 
 
-def _not_shared(of: Layout, sizes: Mapping[str, int], B: int, itemsize: int) -> str | None:
+def _not_shared(of: Layout, rows: int | None, most: Limits) -> str | None:
     if not of.whole:
         return "it has no matrix to share"
-    if _slice(of, sizes, B, itemsize) is None:
-        return f"its matrices do not fit {LIMITS.programs} programs of {LIMITS.matrices} bytes each"
+    if rows is None:
+        return (
+            f"its matrices and vectors do not fit {most.programs} programs of {most.shared} bytes"
+        )
     return None
 
 
 # --- tiles --------------------------------------------------------------------------------------
 
 
-def _elementwise(n: list[int], rows: int, regime: str) -> Tiles:
-    """Tiles of 128 numbers: a few sequences by up to 128 units."""
+def _elementwise(n: list[int], rows: int, regime: str, numbers: int) -> Tiles:
+    """Tiles of so many numbers: a few sequences by up to 128 units."""
     units = tuple(min(128, power(k)) for k in n)
-    high = max(1, 128 // max(units))
+    high = max(1, numbers // max(units))
     across = max(ceil(k / u) for k, u in zip(n, units, strict=True))
     whole = tuple(power(k) for k in n)
     return Tiles(regime, high, units, units, whole, 4, (ceil(rows / high), across))
 
 
-def _rows(
-    n: list[int], rows: int, regime: str, least: int, held: int, of_matrices: int = 0
-) -> Tiles:
+def _fit(n: list[int], rows: int, of: Layout) -> Tiles:
+    """Tiles of whole rows; of 16, and 8 units a warp, where they are multiplied by matrices."""
+    least = 16 if of.whole else 1
+    tiles = _rows(n, rows, "fit", least, _held(of))
+    return replace(tiles, warps=min(16, max(4, max(tiles.units) // 8))) if of.whole else tiles
+
+
+def _rows(n: list[int], rows: int, regime: str, least: int, held: int) -> Tiles:
     """Tiles of whole rows."""
     units = tuple(power(k, least) for k in n)
     high = max(least, min(4, 256 // max(units)), 1)
-    warps = _warps(high * max(units) * held, 8 if of_matrices > LIMITS.matrices // 4 else 4)
+    warps = _warps(high * max(units) * held, 4)
     return Tiles(regime, high, units, tuple(n), units, warps, (ceil(rows / high), 1))
 
 
@@ -183,11 +244,12 @@ def _warps(numbers: int, least: int) -> int:
     return least if numbers <= least * 32 * 400 else 8
 
 
-def _slices(n: list[int], rows: int, slots: int, held: int) -> Tiles:
-    """Tiles of 16 sequences by a share of the units."""
+def _slices(n: list[int], B: int, rows: int, slots: int, narrowest: int) -> Tiles:
+    """Tiles of some sequences by 16 units."""
     widths = tuple(max(16, ceil(k / slots)) for k in n)
     units = tuple(power(w) for w in widths)
     across = max(ceil(k / w) for k, w in zip(n, widths, strict=True))
     whole = tuple(power(k, 16) for k in n)
-    warps = _warps(16 * max(units) * held, 8)
-    return Tiles("shared", 16, units, widths, whole, warps, (ceil(rows / 16), across))
+    warps = 8
+    parts = min(warps, narrowest // 16)
+    return Tiles("shared", rows, units, widths, whole, warps, (ceil(B / rows), across), parts)
