@@ -2,48 +2,40 @@
 
     python benchmarks/gpu.py [PART ...] [--save]
 
-Parts: correctness, loop, dense, heads, kin, elementwise; all without any, which is meant to take
-less than ten minutes: no GPU has run it yet. Times are medians of CUDA events in one process, the
-sides in turns; a ratio is how many times as long the peer takes. What is not installed, of flashrnn
-and haste_pytorch, is left out.
+Parts: correctness, loop, dense, heads, kin, elementwise; all without any, in about ten minutes.
+Times are medians of CUDA events in one process, the sides in turns; a ratio is how many times as
+long the peer takes. What is not installed, of flashrnn and haste_pytorch, is left out.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from importlib import import_module
 from multiprocessing import get_context
-from statistics import median
+from statistics import geometric_mean, median
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
 
 from cellwright.backends.triton import tiles
-from cellwright.bench.bench import Size
+from cellwright.backends.triton.emit import emit
 from cellwright.bench.contestants import Loop, step
 from cellwright.language import cell, cell_names
 from cellwright.layers.recurrent import Recurrent
-from every_cell import least_bytes
+from cellwright.program.derivative import derivative
+from cellwright.program.transforms import with_outputs
 from saved import carry_out
 
 CUDA = torch.device("cuda")
 ALLOWED = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
-SEVERAL = (
-    "rnn",
-    "lstm",
-    "gru",
-    "gru_reset_before",
-    "mgu",
-    "nbrc",
-    "slstm",
-    "ind_rnn",
-    "sru",
-    "lem",
-)
+CELLS = tuple(cell_names())
+KIN = ("peephole_lstm", "coupled_lstm", "cifg", "janet", "nbrc")
 ELEMENTWISE = ("ind_rnn", "sru", "min_gru", "min_lstm", "rg_lru", "hgrn")
 
 
@@ -51,24 +43,21 @@ ELEMENTWISE = ("ind_rnn", "sru", "min_gru", "min_lstm", "rg_lru", "hgrn")
 
 
 def correctness() -> Iterator[str]:
-    """Outputs, final states and gradients of every cell against the reference in float64, relative
-    to the largest value or 1: the loop as its size has it, and, where it has matrices, with
-    programs that meet, and by segments. Processes side by side, as most of it is compiling."""
-    runs = ((name, *what) for name in cell_names() for what in WAYS)
-    workers = max(1, (os.cpu_count() or 2) - 2)
+    """Outputs, final states and gradients of every cell against the reference in float64: the
+    largest ‖found − right‖ / ‖right‖ of all these tensors. The loop as its size has it, and, where
+    it has matrices, with programs that meet, and by segments; in bfloat16, beside the reference in
+    bfloat16."""
+    runs = [(name, *what) for name in cell_names() for what in WAYS]
     worst: dict[tuple[str, str], float] = {}
-    yield "| cell | regime | type | largest error | of | |"
-    yield "|---|---|---|---|---|---|"
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for (name, regime, dtype), (error, of) in zip(
-            ((name, *what) for name in cell_names() for what in WAYS),
-            pool.map(_checked, runs),
-            strict=True,
-        ):
-            kind = str(dtype).removeprefix("torch.")
-            verdict = "" if error <= ALLOWED[dtype] else "**beyond what is allowed**"
-            yield f"| `{name}` | {regime} | {kind} | {error:.1e} | {of} | {verdict} |"
-            worst[regime, kind] = max(worst.get((regime, kind), 0.0), error)
+    yield "| cell | regime | type | largest error | of | the reference's | |"
+    yield "|---|---|---|---|---|---|---|"
+    found = _processes().map(_checked, runs)
+    for (name, regime, dtype), (error, of, other) in zip(runs, found, strict=True):
+        kind, allowed = _short(dtype), ALLOWED[dtype]
+        verdict = "" if error <= allowed else f"**more than {allowed:g}**"
+        beside = "" if other is None else f"{other:.1e}"
+        yield f"| `{name}` | {regime} | {kind} | {error:.1e} | {of} | {beside} | {verdict} |"
+        worst[regime, kind] = max(worst.get((regime, kind), 0.0), error)
     yield ""
     for (regime, kind), error in worst.items():
         yield f"- {regime}, {kind}: at most {error:.1e}"
@@ -82,15 +71,36 @@ WAYS = (
 )
 
 
-def _checked(run: tuple[str, str, torch.dtype]) -> tuple[float, str]:
-    """The largest error of a training step, and of what; what goes wrong counts as infinite."""
+@cache
+def _processes() -> ProcessPoolExecutor:
+    """Side by side, for what is mostly compiling."""
+    return ProcessPoolExecutor(max(1, (os.cpu_count() or 2) - 2), mp_context=get_context("spawn"))
+
+
+def _compile(steps: Iterable[tuple[str, int, int, int, torch.dtype, int]]) -> None:
+    """Leave the kernels of training steps, and of inference, in Triton's cache: of a cell, with
+    T, B, H, a type and heads."""
+    list(_processes().map(_once, steps))
+
+
+def _once(about: tuple[str, int, int, int, torch.dtype, int]) -> None:
+    name, T, B, H, dtype, heads = about
+    m, x = own(name, H, H, dtype, heads=heads), inputs(T, B, H, dtype)
+    for training in (True, False):
+        step(m, x, training)()
+    torch.cuda.synchronize()
+
+
+def _checked(run: tuple[str, str, torch.dtype]) -> tuple[float, str, float | None]:
+    """The largest error of a training step, and of what; what goes wrong counts as infinite. In
+    less than float32 also the reference's of the same."""
     try:
         return _error(*run)
     except Exception as e:
-        return float("inf"), f"{type(e).__name__}: {str(e).splitlines()[0][:80]}"
+        return float("inf"), f"{type(e).__name__}: {str(e).splitlines()[0][:80]}", None
 
 
-def _error(name: str, regime: str, dtype: torch.dtype) -> tuple[float, str]:
+def _error(name: str, regime: str, dtype: torch.dtype) -> tuple[float, str, float | None]:
     if regime != "as it is":
         tiles.REGIMES = (regime, "independent", "fit", "segments")
     T, B, H = 33, 19, 200 if regime == "shared" else 40
@@ -101,16 +111,23 @@ def _error(name: str, regime: str, dtype: torch.dtype) -> tuple[float, str]:
     x = torch.randn(T, B, H, device=CUDA, dtype=dtype)
     lengths = torch.randint(1, T + 1, (B,))
     resets = torch.rand(T, B, device=CUDA) < 0.1
-    found, expected = (
-        _trained(m, x.to(next(m.parameters()).dtype), lengths, resets) for m in (own, plain)
-    )
+    expected = _trained(plain, x.double(), lengths, resets)
+    errors = _errors(_trained(own, x, lengths, resets), expected)
+    of = max(errors, key=errors.__getitem__)
+    if dtype == torch.float32:
+        return errors[of], of, None
+    short = Recurrent(cell(name), H, H, device=CUDA, dtype=dtype, backend="reference")
+    short.load_state_dict(own.state_dict())
+    return errors[of], of, _errors(_trained(short, x, lengths, resets), expected)[of]
+
+
+def _errors(found: dict[str, Tensor], expected: dict[str, Tensor]) -> dict[str, float]:
     errors = {}
     for key, right in expected.items():
-        difference, scale = (float(d.abs().max()) for d in (found[key].double() - right, right))
-        error = difference / max(1.0, scale)
+        difference, scale = (float(d.norm()) for d in (found[key].double() - right, right))
+        error = difference / (scale or 1.0)
         errors[key] = error if error == error else float("inf")
-    of = max(errors, key=errors.__getitem__)
-    return errors[of], of
+    return errors
 
 
 def _trained(m: Recurrent, x: Tensor, lengths: Tensor, resets: Tensor) -> dict[str, Tensor]:
@@ -130,9 +147,6 @@ def _trained(m: Recurrent, x: Tensor, lengths: Tensor, resets: Tensor) -> dict[s
 def timed(contestants: Mapping[str, Callable[[], object]], turns: int = 7) -> dict[str, float]:
     """Medians in milliseconds, each having run before its turn counts."""
     taken: dict[str, list[float]] = {name: [] for name in contestants}
-    for run in contestants.values():
-        for _ in range(3):
-            run()
     for turn in range(turns):
         names = list(contestants)
         for name in (*names[turn % len(names) :], *names[: turn % len(names)]):
@@ -155,81 +169,82 @@ def inputs(T: int, B: int, I: int, dtype: torch.dtype) -> Tensor:  # noqa: E741
 
 
 def loop() -> Iterator[str]:
-    """Training steps of several cells at T = 512, B = 16, I = H = 64 in bfloat16 beside the loop
-    over steps in torch; and beside `torch.compile` of that loop at 16 steps, times 32, as compiling
-    it for more takes minutes. To be at least 40x the eager loop."""
+    """Training steps of every cell at T = 512, B = 16, I = H = 64 in bfloat16 beside the loop over
+    steps in torch; and beside `torch.compile` of that loop at 16 steps, times 32, as compiling it
+    for more takes minutes. To be at least 40x the eager loop."""
     T, B, H, dtype = 512, 16, 64, torch.bfloat16
+    _compile((name, T, B, H, dtype, 1) for name in CELLS)
     yield "| cell | ms | eager loop | | compiled, times 32 | |"
     yield "|---|---|---|---|---|---|"
-    for name in SEVERAL:
-        m = own(name, H, H, dtype)
-        eager = Loop(m)
-        short = torch.compile(Loop(m))
-        x = inputs(T, B, H, dtype)
-        times = timed(
-            {
-                "own": step(m, x, True),
-                "eager": step(eager, x, True),
-                "short": step(short, x[:16], True) if name in ("lstm", "gru") else lambda: None,
-            },
-            turns=3,
-        )
-        compiled = 32 * times["short"] if name in ("lstm", "gru") else None
-        beside = f"{compiled:.1f} | {compiled / times['own']:.1f}x" if compiled else " | "
-        yield (
-            f"| `{name}` | {times['own']:.2f} | {times['eager']:.1f} | "
-            f"{times['eager'] / times['own']:.1f}x | {beside} |"
-        )
+    ratios = []
+    for name in CELLS:
+        m, x = own(name, H, H, dtype), inputs(T, B, H, dtype)
+        mine = timed({"": step(m, x, True)})[""]
+        eager = timed({"": step(Loop(m), x, True)}, turns=1)[""]
+        beside = " | "
+        if name in ("lstm", "gru"):
+            compiled = 32 * timed({"": step(torch.compile(Loop(m)), x[:16], True)})[""]
+            beside = f"{compiled:.1f} | {compiled / mine:.1f}x"
+        ratios.append(eager / mine)
+        yield f"| `{name}` | {mine:.2f} | {eager:.1f} | {ratios[-1]:.1f}x | {beside} |"
+    yield f"\nGeometric mean {geometric_mean(ratios):.1f}x, least {min(ratios):.1f}x."
 
 
 def dense() -> Iterator[str]:
-    """`lstm` and `gru` beside cuDNN, and haste where it is; training steps. To be within 1.5x of
-    cuDNN's time (a ratio of at least 0.67x)."""
-    yield "| cell | T, B, H | type | ms | cuDNN | | haste | |"
-    yield "|---|---|---|---|---|---|---|---|"
-    sizes = [(512, 16, 64), (512, 16, 256), (1024, 16, 512), (512, 128, 512), (512, 16, 1024)]
-    for name, module in (("lstm", nn.LSTM), ("gru", nn.GRU)):
-        for dtype in (torch.bfloat16, torch.float32):
-            for T, B, H in sizes:
+    """`lstm` and `gru` beside cuDNN, and haste where it is; training steps and inference. To be
+    within 1.5x of cuDNN's time (a ratio of at least 0.67x). TF32 is off on both sides."""
+    torch.backends.cudnn.allow_tf32 = False
+    yield "| cell | T, B, H | type | training, ms | cuDNN | | inference, ms | cuDNN | |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    sizes = [(512, 16, 64), (512, 16, 256), (1024, 16, 512), (1024, 16, 768), (512, 16, 1024)]
+    sizes += [(512, 128, 512)]
+    both, types = ("lstm", "gru"), (torch.float16, torch.float32, torch.bfloat16)
+    _compile((name, *size, dtype, 1) for name in both for dtype in types for size in sizes)
+    haste = _library("haste_pytorch")
+    for name, module in zip(both, (nn.LSTM, nn.GRU), strict=True):
+        for dtype in types:
+            for T, B, H in sizes[:3] if dtype == torch.bfloat16 else sizes:
                 x = inputs(T, B, H, dtype)
-                runs = {
-                    "own": step(own(name, H, H, dtype), x, True),
-                    "cuDNN": step(module(H, H, device=CUDA, dtype=dtype), x, True),
-                }
-                haste = _library("haste_pytorch")
+                layers = {"own": own(name, H, H, dtype), "cuDNN": module(H, H).to(CUDA, dtype)}
                 if haste and dtype == torch.float32:
-                    peer = getattr(haste, module.__name__)(H, H).to(CUDA)
-                    runs["haste"] = step(peer, x, True)
-                yield f"| `{name}` | {T}, {B}, {H} | {_short(dtype)} | {_beside(timed(runs), 2)} |"
+                    layers["haste"] = getattr(haste, module.__name__)(H, H).to(CUDA)
+                row = [
+                    _beside(timed({k: step(m, x, training) for k, m in layers.items()}), 1)
+                    for training in (True, False)
+                ]
+                yield f"| `{name}` | {T}, {B}, {H} | {_short(dtype)} | {' | '.join(row)} |"
+
+
+HEADS = ((512, 16, 1), (1024, 16, 12), (1024, 128, 12))
+"""T, B, heads."""
 
 
 def heads() -> Iterator[str]:
-    """`lstm` and `gru` with one head of 64 units, and with 12 of them, beside flashrnn's
-    cuda_fused; training steps, what both have to do besides the recurrence left out as far as it
-    can be: flashrnn is given its products with the input. To be at least 1.0x."""
+    """`lstm` with one head of 64 units, and with 12 of them, beside flashrnn's cuda_fused, which
+    has no gru; training steps. flashrnn is given its products with the input, ours are made. To be
+    at least 1.0x."""
     flashrnn = _library("flashrnn")
+    dtype = torch.bfloat16
     yield "| cell | T, B, heads | type | ms | flashrnn | |"
     yield "|---|---|---|---|---|---|"
-    dtype = torch.bfloat16
-    for name, gates in (("lstm", 4), ("gru", 4)):
-        for T, B, N in ((512, 16, 1), (1024, 16, 12), (1024, 128, 12)):
+    _compile((name, T, B, 64 * N, dtype, N) for name in ("lstm", "gru") for T, B, N in HEADS)
+    for name in ("lstm", "gru"):
+        for T, B, N in HEADS:
             m = own(name, 64 * N, 64 * N, dtype, heads=N)
             runs = {"own": step(m, inputs(T, B, 64 * N, dtype), True)}
-            if flashrnn:
-                runs["flashrnn"] = _flashrnn(flashrnn, name, gates, T, B, N, dtype)
+            if flashrnn and name == "lstm":
+                runs["flashrnn"] = _flashrnn(flashrnn, T, B, N, dtype)
             yield f"| `{name}` | {T}, {B}, {N} | {_short(dtype)} | {_beside(timed(runs), 1)} |"
 
 
-def _flashrnn(
-    library: Any, name: str, gates: int, T: int, B: int, N: int, dtype: torch.dtype
-) -> Callable[[], None]:
+def _flashrnn(library: Any, T: int, B: int, N: int, dtype: torch.dtype) -> Callable[[], None]:
     def draw(*shape: int) -> Tensor:
         return torch.randn(shape, device=CUDA, dtype=dtype).requires_grad_()
 
-    wx, r, b = draw(B, T, gates, N, 64), draw(gates, N, 64, 64), draw(gates, N, 64)
+    wx, r, b = draw(B, T, 4, N, 64), draw(4, N, 64, 64), draw(4, N, 64)
 
     def run() -> None:
-        states, _ = library.flashrnn(wx, r, b, function=name, backend="cuda_fused")
+        states, _ = library.flashrnn(wx, r, b, function="lstm", backend="cuda_fused")
         states[0].backward(torch.ones_like(states[0]))
 
     return run
@@ -238,29 +253,58 @@ def _flashrnn(
 def kin() -> Iterator[str]:
     """Kin of `lstm` beside it; training steps. To take at most 1.15 times as long for one more
     term or one gate less, so a ratio of at least 0.87x."""
-    T, B, H, dtype = 512, 16, 64, torch.bfloat16
-    yield "| cell | ms | `lstm` | |"
-    yield "|---|---|---|---|"
-    x = inputs(T, B, H, dtype)
-    for name in ("peephole_lstm", "coupled_lstm", "cifg", "janet", "nbrc"):
-        runs = {other: step(own(other, H, H, dtype), x, True) for other in (name, "lstm")}
-        yield f"| `{name}` | {_beside(timed(runs), 1)} |"
+    sizes, dtype = ((1024, 16, 64), (1024, 128, 64), (1024, 16, 512)), torch.bfloat16
+    _compile((name, *size, dtype, 1) for name in ("lstm", *KIN) for size in sizes)
+    yield "| cell | T, B, H | ms | `lstm` | |"
+    yield "|---|---|---|---|---|"
+    for T, B, H in sizes:
+        x = inputs(T, B, H, dtype)
+        for name in KIN:
+            runs = {k: step(own(k, H, H, dtype), x, True) for k in (name, "lstm")}
+            yield f"| `{name}` | {T}, {B}, {H} | {_beside(timed(runs), 1)} |"
 
 
 def elementwise() -> Iterator[str]:
-    """Cells whose units are independent: the bytes that a training step has to move at the least,
-    and their share of what a copy of a large array moves in that time. To be at least 70%."""
+    """Cells whose units are independent, at T = 512, B = 128, I = H = 1024: what the loop's kernels
+    of a training step read and write, and its share of what a copy of a large array moves in that
+    time. To be at least 70%. Their products with the input are cuBLAS's, and not in it."""
     T, B, H = 512, 128, 1024
-    a = torch.ones(2**28, device=CUDA, dtype=torch.uint8)
+    types = (torch.float32, torch.bfloat16)
+    _compile((name, T, B, H, dtype, 1) for name in ELEMENTWISE for dtype in types)
+    a = torch.ones(2**30, device=CUDA, dtype=torch.uint8)
     b = torch.zeros_like(a)
     rate = 2 * a.numel() / timed({"": lambda: b.copy_(a)})[""]
-    yield "| cell | MiB | ms | of a copy's |"
-    yield "|---|---|---|---|"
+    yield f"A copy moves {rate / 1e9:.2f} TB/s.\n"
+    yield "| cell | type | loops, MiB | ms | of a copy's rate | the whole step, ms |"
+    yield "|---|---|---|---|---|---|"
     for name in ELEMENTWISE:
-        run = step(own(name, H, H, torch.float32), inputs(T, B, H, torch.float32), True)
-        moved = least_bytes(cell(name).program, Size(T, B, H, H))
-        took = timed({"": run})[""]
-        yield f"| `{name}` | {moved / 2**20:.0f} | {took:.2f} | {moved / rate / took:.0%} |"
+        for dtype in types:
+            run = step(own(name, H, H, dtype), inputs(T, B, H, dtype), True)
+            moved = T * B * dtype.itemsize * _streamed(name, H)
+            whole, loops = timed({"": run})[""], _in_loops(run)
+            yield (
+                f"| `{name}` | {_short(dtype)} | {moved / 2**20:.0f} | {loops:.2f} | "
+                f"{moved / rate / loops:.0%} | {whole:.2f} |"
+            )
+
+
+def _streamed(name: str, H: int) -> int:
+    """How many numbers a step of a sequence has that the loops of both passes read and write."""
+    both = derivative(cell(name).program)
+    arguments = [
+        a for p in (both.forward, with_outputs(both.backward, ())) for a in emit(p).fused.arguments
+    ]
+    return sum(H if a.value.shape else 1 for a in arguments if a.kind in ("in", "out"))
+
+
+def _in_loops(run: Callable[[], object], times: int = 5) -> float:
+    """Milliseconds in the kernels of the loop."""
+    with profile(activities=[ProfilerActivity.CUDA]) as about:
+        for _ in range(times):
+            run()
+        torch.cuda.synchronize()
+    loops = (float(e.device_time_total) for e in about.events() if e.name == "loop")
+    return sum(loops) / times / 1000
 
 
 # --- tables -------------------------------------------------------------------------------------

@@ -41,11 +41,18 @@ WIDE = ("total", "state", "buffer", "summed")
 TYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
 
-def kernels(p: Program, hidden: int, B: int, dtype: torch.dtype) -> Iterator[tuple[Kernel, Tiles]]:
-    """The kernels of a program at a size."""
+MEMORY = {80: 163, 86: 99, 89: 99, 90: 227, 100: 227, 120: 99}
+"""KiB of shared memory that a program may have, by compute capability."""
+
+
+def kernels(
+    p: Program, hidden: int, B: int, dtype: torch.dtype, target: int
+) -> Iterator[tuple[Kernel, Tiles]]:
+    """The kernels of a program at a size, for a GPU with as many multiprocessors as an A100."""
     of, made = layout(p), emit(p)
     sizes = dict.fromkeys(of.sizes, hidden)
-    loop = tiles.loop_tiles(of, sizes, B, dtype.itemsize)
+    most = tiles.limits(MEMORY[target] * 2**10, multiprocessors=108)
+    loop = tiles.loop_tiles(of, sizes, B, dtype.itemsize, most)
     by_segments = [*made.ahead, *made.behind, *(made.step if loop is None else ())]
     for kernel in by_segments:
         if kernel:
@@ -63,7 +70,7 @@ def compiled(
     for a in kernel.arguments:
         types[a.name] = f"*{'fp32' if a.kind in WIDE else TYPES[dtype]}"
     types |= {"lengths": "*i32", "resets": "*u8", "counter": "*i32", "arrived": "*i32"}
-    fixed = constants(to, dtype, reverse, lengths=True, resets=True)
+    fixed = constants(to, dtype, reverse, lengths=True, resets=True, tf32=False)
     types |= dict.fromkeys(fixed, "constexpr")
     even = {
         (i,): [["tt.divisibility", 16]]
@@ -91,8 +98,8 @@ def rows(name: str, about: argparse.Namespace) -> Iterator[dict[str, Any]]:
     both = derivative(cell(name).program)
     dtype = getattr(torch, about.dtype)
     for which, p in (("forward", both.forward), ("backward", both.backward)):
-        for kernel, to in kernels(p, about.hidden, 64, dtype):
-            for target in about.target:
+        for target in about.target:
+            for kernel, to in kernels(p, about.hidden, 64, dtype, target):
                 took = compiled(kernel, to, dtype, target, reverse=which == "backward")
                 yield {
                     "cell": name,
