@@ -317,6 +317,7 @@ def test_options() -> None:
     ("options", "words"),
     [
         ({"M": 1}, "no argument is called 'M', and the cell has the count L and the constant dt"),
+        ({"l": 1}, "the count L and the constant dt. Did you mean L[?]$"),
         ({"L": 2.5}, "the count L must be a whole number of at least 0, got 2.5"),
         ({"L": True}, "the count L must be a whole number of at least 0, got True"),
         ({"L": -1}, "the count L must be a whole number of at least 0, got -1"),

@@ -429,6 +429,8 @@ def test_equations_where_a_name_belongs() -> None:
                      "cellwright show rhn says what it has."),
         ("np(L=1)", "np(L=1): no argument is called 'L', and the cell has none to be set. "
                     "cellwright show np says what it has."),
+        ("rhn(l=3)", "rhn(l=3): no argument is called 'l', and the cell has the count L. "
+                     "Did you mean L? cellwright show rhn says what it has."),
         ("rhn(L=1.5)", "rhn(L=1.5): the count L must be a whole number of at least 0, got 1.5. "
                        "cellwright show rhn says what it has."),
         ("rhn(3)", "rhn(3): '3' gives no option. Write rhn(NAME=NUMBER), with commas between "

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cellwright.errors import CellwrightError
+from cellwright.language.hints import did_you_mean
 
 if TYPE_CHECKING:
     from cellwright.bench.bench import Size
@@ -48,7 +49,9 @@ def variation(text: str) -> tuple[str, object]:
 
     name, _, value = text.partition("=")
     if name not in NAMES:
-        raise CellwrightError(f"--with takes {', '.join(NAMES)}, as zoneout=0.1; got {text!r}")
+        message = f"--with takes {', '.join(NAMES)}, as zoneout=0.1; got {text!r}"
+        meant = did_you_mean(name, NAMES)
+        raise CellwrightError(f"{message}. {meant}" if meant else message)
     if not value:
         return name, True
     for kind in (int, float):

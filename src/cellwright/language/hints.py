@@ -9,7 +9,15 @@ from difflib import get_close_matches
 from cellwright.language.names import FORMS, FUNCTIONS, base
 from cellwright.program.ops import TABLE
 
-__all__ = ["matrix_alone", "misspelt", "never_set", "never_varies", "unknown_function", "usage"]
+__all__ = [
+    "did_you_mean",
+    "matrix_alone",
+    "misspelt",
+    "never_set",
+    "never_varies",
+    "unknown_function",
+    "usage",
+]
 
 ELSEWHERE: dict[str, str] = {
     **dict.fromkeys(("sig", "sigma", "logistic"), "sigmoid(v)"),
@@ -95,7 +103,13 @@ def never_varies(
     )
 
 
-def misspelt(name: str, among: Iterable[str]) -> str | None:
+def did_you_mean(name: str, among: Iterable[str]) -> str:
+    """The question, where one of some names is near; else nothing."""
+    near = misspelt(name, among, 0.7)
+    return f"Did you mean {near}?" if near else ""
+
+
+def misspelt(name: str, among: Iterable[str], likeness: float = 0.8) -> str | None:
     """The first of some names that may be a slip for this one: a letter twice, or one changed."""
 
     def once(word: str) -> str:
@@ -103,4 +117,4 @@ def misspelt(name: str, among: Iterable[str]) -> str | None:
 
     among = tuple(among)
     slips = [other for other in among if once(other) == once(name)]
-    return next(iter((*slips, *get_close_matches(name, among, 1, 0.8))), None)
+    return next(iter((*slips, *get_close_matches(name, among, 1, likeness))), None)
