@@ -453,3 +453,5 @@ def test_options_that_are_none(name: str, said: str) -> None:
 def test_what_is_no_name() -> None:
     with pytest.raises(TypeError, match="a cell is a name, a path or a Cell, got int"):
         cell(3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"the text of a cell is a string, got PosixPath; .* path"):
+        parse(Path("my.cell"))  # type: ignore[arg-type]
