@@ -549,6 +549,7 @@ def test_a_variation_that_there_is_not(command: Callable[..., SimpleNamespace], 
     found = command("lstm", *SMALL, "--with", word)
     assert found.code == 1
     assert "--with takes layer_norm, zoneout, recurrent_dropout" in found.err
+    assert ("Did you mean zoneout?" in found.err) == (word == "zoneut=0.1")
 
 
 @pytest.mark.usefixtures("mistaken")

@@ -107,6 +107,12 @@ def test_a_small_letter_that_no_equation_sets_is_a_learned_vector() -> None:
     ]
 
 
+@pytest.mark.parametrize("line", ["vector g : H", "init g = 1"])
+def test_a_matrix_on_what_is_said_to_be_learned(line: str) -> None:
+    p = parse(f"{line}\nh' = tanh(W x + R (2 * g))").program
+    assert [q.name for q in p.parameters] == ["W", "R", "g"]
+
+
 def test_a_greek_capital_is_a_matrix() -> None:
     """Σ as well, though σ is a function."""
     assert shapes("h' = tanh(Σ h + W x)")["Σ"] == ("H", "H")
@@ -311,6 +317,7 @@ def test_options() -> None:
     ("options", "words"),
     [
         ({"M": 1}, "no argument is called 'M', and the cell has the count L and the constant dt"),
+        ({"l": 1}, "the count L and the constant dt. Did you mean L[?]$"),
         ({"L": 2.5}, "the count L must be a whole number of at least 0, got 2.5"),
         ({"L": True}, "the count L must be a whole number of at least 0, got True"),
         ({"L": -1}, "the count L must be a whole number of at least 0, got -1"),

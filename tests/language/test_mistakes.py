@@ -59,6 +59,11 @@ MISTAKES = {
     "state never set": Mistake("h' = tanh(W x + c)", 1, "c", "the state c is read, but no equation sets it", "Add an equation c' = …"),
     "new state never set": Mistake("h' = tanh(W x + c')", 1, "c'", "c' is read, but no equation sets it", "Add an equation c' = …, or write c."),
     "declared state never set": Mistake("state s : H\nh' = W x + s", 1, "s", "the state s is never set", "Add an equation for s'"),
+    "a state misspelt behind a matrix": Mistake("h' = tanh(W x + R g)", 1, "g", "R is applied to g, which no equation sets, so g is the same in every step", "Did you mean h? A matrix is applied to x, a state or what is made of them; if g is to be learned, add a line: vector g : H."),
+    "a state misspelt, of several": Mistake(LSTM.replace("R_f h", "R_f k"), 2, "k", "R_f is applied to k", "Did you mean c or h?"),
+    "a value misspelt behind a matrix": Mistake("mem = W x\nh' = h * mem + R memm", 2, "memm", "R is applied to memm", "Did you mean mem?"),
+    "a misspelt state between brackets": Mistake("scalar a\nh' = W x + R tanh(a * g + 1)", 2, "g", "R is applied to g", "Did you mean h?"),
+    "the input of a step behind a matrix": Mistake("h' = tanh(W x_t + R h)", 1, "x_t", "W is applied to x_t", "Did you mean x?"),
     "two definitions": Mistake("a = W x\nb = h\na = h\nh' = a + b", 3, "a", "a is set a second time", "Line 1 sets it already"),
     "two definitions of a state": Mistake("h' = W x\nh' = h", 2, "h'", "h' is set a second time", "Line 1 sets it already"),
     "a value and a state": Mistake("h = W x\nh' = h", 1, "h", "h is set both as a value and as a state", "h'"),
@@ -424,6 +429,8 @@ def test_equations_where_a_name_belongs() -> None:
                      "cellwright show rhn says what it has."),
         ("np(L=1)", "np(L=1): no argument is called 'L', and the cell has none to be set. "
                     "cellwright show np says what it has."),
+        ("rhn(l=3)", "rhn(l=3): no argument is called 'l', and the cell has the count L. "
+                     "Did you mean L? cellwright show rhn says what it has."),
         ("rhn(L=1.5)", "rhn(L=1.5): the count L must be a whole number of at least 0, got 1.5. "
                        "cellwright show rhn says what it has."),
         ("rhn(3)", "rhn(3): '3' gives no option. Write rhn(NAME=NUMBER), with commas between "
@@ -446,3 +453,5 @@ def test_options_that_are_none(name: str, said: str) -> None:
 def test_what_is_no_name() -> None:
     with pytest.raises(TypeError, match="a cell is a name, a path or a Cell, got int"):
         cell(3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"the text of a cell is a string, got PosixPath; .* path"):
+        parse(Path("my.cell"))  # type: ignore[arg-type]

@@ -46,7 +46,7 @@ def test_of_expressions(v: Value) -> None:
     """With brackets where they are needed."""
     h, p, dt = state("h", "H"), parameter("p", ("H",)), constant("dt")
     R, V = parameter("R", ("H", "H")), parameter("V", ("H", "H"))
-    text = "const dt = 0.1\n" + "\n".join(
+    text = "const dt = 0.1\nvector p : H\n" + "\n".join(
         f"{name} = {print_value(u)}"
         for name, u in (("first", R @ (V @ (h * p * dt))), ("second", v), ("h'", h * p))
     )

@@ -380,6 +380,8 @@ def test_named_layers_take_the_arguments_of_torch() -> None:
         ({"num_layers": 2, "dropout": "0.5"}, "dropout must be a probability, .* got '0.5'"),
         ({"backend": "fpga"}, "unknown backend 'fpga'"),
         ({"nonlinearity": "relu"}, "no argument is called 'nonlinearity', .* constant decay"),
+        ({"layernorm": True}, r"'layernorm', .* constant decay\. Did you mean layer_norm\?$"),
+        ({"dcay": 0.5}, r"'dcay', .* constant decay\. Did you mean decay\?$"),
         ({"decay": "fast"}, "the constant decay must be a number, .* got 'fast'"),
         ({"dtype": "float32"}, "dtype must be one of torch's, as torch.float32, got 'float32'"),
     ],

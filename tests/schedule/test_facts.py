@@ -90,7 +90,8 @@ def test_multiply_adds_are_those_of_the_papers(name: str, on_input: int, on_stat
 
 
 def test_a_matrix_on_a_learned_vector_is_no_work_of_a_step() -> None:
-    assert facts(parse("h' = tanh(W x + U p) * h").program, SIZES).macs == 3 * 5
+    text = "vector p : H\nh' = tanh(W x + U p) * h"
+    assert facts(parse(text).program, SIZES).macs == 3 * 5
 
 
 @pytest.mark.parametrize(

@@ -100,3 +100,8 @@ def test_another_file_is_told(tmp_path: Path, damage: Callable[[Path], None], me
     with pytest.raises(CellwrightError, match=message) as e:
         cellwright.load(path)
     assert str(path) in str(e.value)
+
+
+def test_what_is_no_path() -> None:
+    with pytest.raises(TypeError, match="a saved model is named by its path, got int"):
+        cellwright.load(3)  # type: ignore[arg-type]

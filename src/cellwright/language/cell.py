@@ -198,7 +198,8 @@ def cell(which: str | os.PathLike[str] | Cell) -> Cell:
         file = Path(name)
         return _cell(library.file_text(file), file.name.removesuffix(SUFFIX), name, given)
     except GivenError as e:
-        raise CellError(str(e), f"cellwright show {name} says what it has.", full) from None
+        remedy = f"{e.remedy} cellwright show {name} says what it has.".lstrip()
+        raise CellError(e.message, remedy, full) from None
 
 
 def _of_catalogue(name: str, given: Mapping[str, float]) -> Cell:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 
 from cellwright.language.names import FORMS, FUNCTIONS, base
 from cellwright.program.ops import TABLE
 
-__all__ = ["matrix_alone", "never_set", "unknown_function", "usage"]
+__all__ = [
+    "did_you_mean",
+    "matrix_alone",
+    "misspelt",
+    "never_set",
+    "never_varies",
+    "unknown_function",
+    "usage",
+]
 
 ELSEWHERE: dict[str, str] = {
     **dict.fromkeys(("sig", "sigma", "logistic"), "sigmoid(v)"),
@@ -77,3 +86,35 @@ def never_set(name: str, places: Iterable[str]) -> tuple[str, str]:
         f"{name} is read, but no equation sets it",
         f"Equations set {known}: change where a range begins or ends, or set {name}, too.",
     )
+
+
+def never_varies(
+    matrix: str, name: str, known: Iterable[str], states: Sequence[str]
+) -> tuple[str, str]:
+    """Of a name that nothing sets or declares, behind a matrix; `known` are those that are."""
+    near = misspelt(name.removesuffix("_t"), known)
+    meant = [near] if near else states if len(states) < 4 else []
+    remedy = f"Did you mean {' or '.join(meant)}? " if meant else ""
+    return (
+        f"{matrix} is applied to {name}, which no equation sets, so {name} is the same in every "
+        "step",
+        f"{remedy}A matrix is applied to x, a state or what is made of them; if {name} is to be "
+        f"learned, add a line: vector {name} : H.",
+    )
+
+
+def did_you_mean(name: str, among: Iterable[str]) -> str:
+    """The question, where one of some names is near; else nothing."""
+    near = misspelt(name, among, 0.7)
+    return f"Did you mean {near}?" if near else ""
+
+
+def misspelt(name: str, among: Iterable[str], likeness: float = 0.8) -> str | None:
+    """The first of some names that may be a slip for this one: a letter twice, or one changed."""
+
+    def once(word: str) -> str:
+        return re.sub(r"(.)\1+", r"\1", word.lower())
+
+    among = tuple(among)
+    slips = [other for other in among if once(other) == once(name)]
+    return next(iter((*slips, *get_close_matches(name, among, 1, likeness))), None)

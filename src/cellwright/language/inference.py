@@ -18,6 +18,7 @@ from cellwright.language.names import (
     base,
     check_order,
     declare,
+    names_in,
     plain,
     target_of,
 )
@@ -60,6 +61,8 @@ class Inference:
         self._sizes = Sizes(distinct="I" in (*chain(*declared), *self.names.states.values()))
         self._extents: dict[str, Extent] = {}
         self._read: set[str] = set()
+        self._supposed: set[str] = set()
+        """What is a learned vector only because no line says what it is."""
         self._families = {base(n) for n in self.names.places if n.removesuffix("'") != base(n)}
         """What is set with an index: no other of its kind is learned."""
         self._here = text.statements[0]
@@ -137,6 +140,7 @@ class Inference:
                         "Apply it to a vector, or multiply a vector: a * h.",
                         e.argument,
                     )
+                self._check_applied(e)
                 self._unify((columns,), argument, e.argument, f"what {e.matrix.name} is applied to")
                 return (rows,)
             case s.Negative():
@@ -192,7 +196,20 @@ class Inference:
             self._extents[name] = tuple(self._sizes.known(n) for n in declared or ()) or (
                 self._sizes.new(),
             )
+            if declared is None and name not in self.names.inits:
+                self._supposed.add(name)
         return self._extents[name]
+
+    def _check_applied(self, e: s.Apply) -> None:
+        """Refuse a matrix on nothing but learned vectors, which is one learned vector, where no
+        line says that they are learned: one may be a misspelt state."""
+        numbers = {*self.names.scalars, *self.names.constants}
+        read = [(name, node) for name, node in names_in(e.argument) if name not in numbers]
+        if read and all(name in self._supposed for name, _ in read):
+            name, node = read[0]
+            known = (*self.names.inputs, "x", *self.names.updated, *self.names.places)
+            hint = hints.never_varies(e.matrix.name, name, known, self.names.updated)
+            raise self._error(*hint, node)
 
     def _matrix(self, m: s.Matrix) -> tuple[int, int]:
         if len(m.name) > 1 and (function := m.name.lower()) in (*FUNCTIONS, *FORMS):

@@ -17,6 +17,7 @@ __all__ = [
     "base",
     "check_order",
     "declare",
+    "names_in",
     "plain",
     "spelled",
     "target_of",
@@ -154,7 +155,7 @@ def check_order(equations: list[s.Statement], names: Names) -> None:
     reads: list[list[tuple[str, s.Node]]] = []
     for st in equations:
         assert isinstance(st.content, s.Equation)
-        reads.append([(n, node) for n, node in _names_in(st.content.expression) if n in line])
+        reads.append([(n, node) for n, node in names_in(st.content.expression) if n in line])
     for i, st in enumerate(equations):
         for name, node in reads[i]:
             if line[name] < i:
@@ -222,19 +223,20 @@ def _path(reads: Callable[[int], Iterable[int]], start: int, goal: int) -> list[
     return []
 
 
-def _names_in(e: s.Expression) -> Iterable[tuple[str, s.Node]]:
+def names_in(e: s.Expression) -> Iterable[tuple[str, s.Node]]:
+    """What an expression reads, matrices aside, from left to right: `c'` for a new value."""
     match e:
         case s.Name(name=name):
             yield name, e
         case s.New(name=name):
             yield prime(name), e
         case s.Apply(argument=a) | s.Negative(argument=a):
-            yield from _names_in(a)
+            yield from names_in(a)
         case s.Binary(left=left, right=right):
-            yield from _names_in(left)
-            yield from _names_in(right)
+            yield from names_in(left)
+            yield from names_in(right)
         case s.Call(arguments=arguments):
             for a in arguments:
-                yield from _names_in(a)
+                yield from names_in(a)
         case _:
             pass

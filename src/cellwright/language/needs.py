@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import replace
-from difflib import get_close_matches
 
 from cellwright.language.errors import CellError, Place
+from cellwright.language.hints import misspelt
 from cellwright.language.library import aliases, cell_names, meant
 from cellwright.language.names import plain, spelled, target_of
 from cellwright.language.syntax import Declare, Equation, Output, Syntax
 from cellwright.program.ops import topological
 from cellwright.program.program import Program, prime
 
-__all__ = ["check_layer", "misspelt"]
+__all__ = ["check_layer"]
 
 
 def check_layer(p: Program, syntax: Syntax, sizes: Collection[str]) -> None:
@@ -104,14 +103,3 @@ def _check_like(syntax: Syntax) -> None:
                 f"{meant(name)}Name one that cellwright list has, or remove this line.",
                 place,
             )
-
-
-def misspelt(name: str, among: Iterable[str]) -> str | None:
-    """The first of some names that may be a slip for this one: a letter twice, or one changed."""
-
-    def once(word: str) -> str:
-        return re.sub(r"(.)\1+", r"\1", word.lower())
-
-    among = tuple(among)
-    slips = [other for other in among if once(other) == once(name)]
-    return next(iter((*slips, *get_close_matches(name, among, 1, 0.8))), None)

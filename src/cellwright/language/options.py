@@ -11,6 +11,7 @@ from typing import SupportsIndex, cast
 from cellwright.errors import CellwrightError
 from cellwright.language import syntax as s
 from cellwright.language.errors import CellError
+from cellwright.language.hints import did_you_mean
 from cellwright.language.names import FORMS, FUNCTIONS, plain
 from cellwright.language.notation import number_text
 from cellwright.program.ops import LARGEST
@@ -58,6 +59,15 @@ TAKEN: Mapping[str, str] = {
 
 class GivenError(CellwrightError):
     """There is no such option, or it cannot be what was given for it."""
+
+    def __init__(self, message: str, unknown: str = "", remedy: str = "") -> None:
+        super().__init__(message, unknown, remedy)
+        self.message, self.remedy = message, remedy
+        self.unknown = unknown
+        """The name, where there is no such option."""
+
+    def __str__(self) -> str:
+        return f"{self.message}. {self.remedy}" if self.remedy else self.message
 
 
 @dataclass(frozen=True)
@@ -141,7 +151,8 @@ def check_given(given: Mapping[str, float], options: Iterable[Option]) -> None:
                 for kind, group in known.items()
             ]
             has = " and ".join(groups) or "none to be set"
-            raise GivenError(f"no argument is called {name!r}, and the cell has {has}")
+            message = f"no argument is called {name!r}, and the cell has {has}"
+            raise GivenError(message, name, did_you_mean(name, names))
 
 
 def _declared(

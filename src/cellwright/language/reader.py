@@ -232,8 +232,13 @@ def _parser() -> Lark:
 def read(text: str, source: str) -> Text:
     """Split a text into headers, statements and blocks; `source` names it in errors.
 
-    Raises CellError at the first line that is no statement.
+    Raises CellError at the first line that is no statement, TypeError for what is no string.
     """
+    if not isinstance(text, str):
+        raise TypeError(
+            f"the text of a cell is a string, got {type(text).__name__}; cellwright.cell finds "
+            "cells by name or path"
+        )
     headers: list[tuple[str, str, Place]] = []
     found = Parts()
     text = text.removeprefix("\ufeff").translate(_SAME_LETTERS)

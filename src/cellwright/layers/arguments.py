@@ -10,7 +10,9 @@ from typing import SupportsIndex
 
 from cellwright.language import Cell, GivenError
 from cellwright.language import cell as find_cell
+from cellwright.language.hints import did_you_mean
 from cellwright.language.library import parted
+from cellwright.language.options import ARGUMENTS
 from cellwright.layers.call import LayerError
 
 __all__ = ["chosen", "flag", "is_probability", "rate", "whole"]
@@ -32,7 +34,8 @@ def chosen(cell: str | os.PathLike[str] | Cell, options: Mapping[str, float]) ->
     try:
         return find_cell(cell).with_options(**options)
     except GivenError as e:
-        raise LayerError(str(e)) from None
+        remedy = e.remedy or did_you_mean(e.unknown, ARGUMENTS)
+        raise LayerError(f"{e.message}. {remedy}" if remedy else e.message) from None
 
 
 def whole(name: str, size: SupportsIndex, least: int = 1) -> int:

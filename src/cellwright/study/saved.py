@@ -99,7 +99,7 @@ def about(path: str | os.PathLike[str]) -> Saved:
 
     Raises SavedError where it is not there, or is something else.
     """
-    return _read(Path(path))[0]
+    return _read(path)[0]
 
 
 def load(path: str | os.PathLike[str]) -> Model:
@@ -110,7 +110,7 @@ def load(path: str | os.PathLike[str]) -> Model:
 
     Raises SavedError where it is not there, or is something else.
     """
-    found, tensors = _read(Path(path))
+    found, tensors = _read(path)
     model = Model(found.cell, found.form, found.regime.hidden_size)
     try:
         model.load_state_dict(tensors)
@@ -119,7 +119,10 @@ def load(path: str | os.PathLike[str]) -> Model:
     return model.eval()
 
 
-def _read(path: Path) -> tuple[Saved, dict[str, Tensor]]:
+def _read(which: str | os.PathLike[str]) -> tuple[Saved, dict[str, Tensor]]:
+    if not isinstance(which, str | os.PathLike):
+        raise TypeError(f"a saved model is named by its path, got {type(which).__name__}")
+    path = Path(which)
     try:
         with safe_open(path, "pt") as file:
             text = (file.metadata() or {}).get(_KEY)

@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from cellwright.language import Cell, aliases
+from cellwright.language.hints import misspelt
 from cellwright.language.library import parted
-from cellwright.language.needs import misspelt
 from cellwright.language.notation import number_text
 from cellwright.program.ops import Shape
 from cellwright.schedule.facts import Facts, facts
