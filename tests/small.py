@@ -27,7 +27,7 @@ from tiny import MUSIC
 __all__ = ["PRESET", "Here", "command", "figures", "plan", "unreported"]
 
 PRESET: Preset = replace(
-    preset("modern").overridden([("parameters", "100,400"), ("learning_rate", "1e-3,1e-1")]),
+    preset("modern").overridden({"parameters": "100,400", "learning_rate": "1e-3,1e-1"}),
     left_to_task=("batch_size", "clip_norm", "averaging"),
     fixed={"optimizer": "adamw", "epochs": 9, "patience": 9},
 )

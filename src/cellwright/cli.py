@@ -341,6 +341,7 @@ def study(
         A PostgreSQL database that keeps the trials, as postgresql://USER@HOST/DATABASE: machines
         that name the same one share a study.
     """
+    from cellwright.study.options import once_each
     from cellwright.study.search.study import study
 
     named = {
@@ -350,7 +351,9 @@ def study(
         data,
         cells,
         preset=preset,
-        ranges={k: v for k, v in named.items() if v is not None} | dict(map(_named, range_)),
+        ranges=once_each(
+            [*((k, v) for k, v in named.items() if v is not None), *map(_named, range_)]
+        ),
         trials=trials,
         minutes=minutes,
         seeds=seeds,

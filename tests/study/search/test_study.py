@@ -202,7 +202,7 @@ def test_a_trial_that_raises_is_told_and_tried_again(
 
 
 def test_diverged_trials_are_trials_without_a_figure(tmp_path: Path) -> None:
-    wild = replace(PRESET.overridden([("learning_rate", "1e37")]), pruning=True)
+    wild = replace(PRESET.overridden({"learning_rate": "1e37"}), pruning=True)
     console = _console()
     found = carry_out(plan(["lstm"], trials=2, preset=wild), tmp_path, console)
     assert found.complete
@@ -338,6 +338,15 @@ def test_the_command_takes_options(
         assert ("Without the gates" in capsys.readouterr().out) != gates
     with pytest.raises(CellwrightError, match="is not what the study was about"):
         app(f"report {out} --data parity", exit_on_error=False, result_action="return_value")
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["--range dropout=0.1 --range dropout=0,0.5", "--learning-rate 1 --range learning-rate=1"],
+)
+def test_what_is_given_twice_is_refused(words: str) -> None:
+    with pytest.raises(CellwrightError, match=r"is given twice, as .*: give it once"):
+        app(f"study --preset no {words}", exit_on_error=False, result_action="return_value")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -42,19 +42,25 @@ class Preset:
     """Fields of the regime that are the same in all trials; or hyperparameters."""
     ranges: tuple[Range, ...]
 
-    def overridden(self, given: Iterable[tuple[str, str]]) -> Preset:
+    def overridden(self, given: Mapping[str, str]) -> Preset:
         """With other ranges, and values that are no longer searched: `LOW,HIGH` or `VALUE` each.
 
-        Raises OptionError where a name or a text is wrong, and for what means nothing here.
+        Raises OptionError where a name or a text is wrong, for what means nothing here, and for two
+        that say the same thing.
         """
         ranges: dict[str, Any] = {one.name: one for one in self.ranges}
         fixed = dict(self.fixed)
         left = list(self.left_to_task)
-        for name, text in given:
+        for name, text in given.items():
             found = parsed(name, text)
             self._check_effect(name, text)
             left = [field for field in left if field != name]
             other = str(other_name(name))
+            if other in given:
+                raise OptionError(
+                    f"{name}={text} and {other}={given[other]} both say how large cells are: give "
+                    "one of them"
+                )
             if isinstance(found, Range):
                 ranges[name] = found
                 gone = (fixed, name), (fixed, other), (ranges, other)

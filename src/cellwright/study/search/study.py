@@ -147,7 +147,7 @@ def study(
 
 
 def _chosen_preset(name: str, ranges: Mapping[str, str], sampler: Sampler | None) -> Preset:
-    found = preset(name).overridden(ranges.items())
+    found = preset(name).overridden(ranges)
     return found if sampler is None else replace(found, sampler=sampler)
 
 
