@@ -186,6 +186,25 @@ def test_time_is_shared_out_and_what_it_cut_off_is_done_again(
         assert losses[1][: len(losses[0])] == losses[0]
 
 
+@pytest.mark.parametrize(
+    ("first", "then"), [("trials", "minutes"), ("minutes", "trials")], ids=["trials", "minutes"]
+)
+def test_the_other_kind_of_budget_is_refused(tmp_path: Path, first: str, then: str) -> None:
+    """It would be what is left of it after trials that cells had unequal shares of it for."""
+    budgets = {"trials": {"trials": 2}, "minutes": {"trials": None, "minutes": 0.2 / 60}}
+    begun = carry_out(plan(["lstm"], seeds=0, **budgets[first]), tmp_path, _console())  # type: ignore[arg-type]
+    number = len(begun.of("lstm").trials)
+    journal = (tmp_path / "study.journal").read_bytes()
+    with pytest.raises(
+        CellwrightError,
+        match=rf"begun with --{first}, and the folder {tmp_path} has {number} trials? of lstm\. .* "
+        rf"go on with --{first}, or give --{then} another --out",
+    ):
+        carry_out(plan(["lstm"], seeds=0, **budgets[then]), tmp_path, _console())  # type: ignore[arg-type]
+    assert (tmp_path / "study.journal").read_bytes() == journal
+    assert read_study(tmp_path) == begun
+
+
 def test_a_trial_that_raises_is_told_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,7 +43,7 @@ from cellwright.study.search.summary import summarise
 from cellwright.study.sizes import learned_values
 from cellwright.study.stopping import stoppable
 from cellwright.study.tasks import Task, load
-from cellwright.study.words import say
+from cellwright.study.words import plural, say
 
 __all__ = ["Plan", "carry_out", "settings_of", "study"]
 
@@ -201,6 +201,7 @@ def carry_out(plan: Plan, out: Path, console: Console) -> Study:
         names = {cell.name: _name(cell, plan) for cell in plan.cells}
         budget = _budget(plan, crew.size)
         contests = [Contest(kept, cell, names[cell.name], rules, budget) for cell in plan.cells]
+        _check_budget(plan, contests, out)
         _tell_of_what_is_kept(plan, contests, kept, console)
         queue = Queue(contests, files.models)
         stopped = _train(plan, contests, queue, crew, console)
@@ -286,6 +287,26 @@ def _budget(plan: Plan, workers: int) -> Budget:
     if settings.minutes is not None:
         seconds = settings.minutes * 60 * workers / len(plan.cells)
     return Budget(settings.trials, seconds, settings.seeds)
+
+
+def _check_budget(plan: Plan, contests: Sequence[Contest], out: Path) -> None:
+    """Raise OptionError where trials were done under the other kind of budget.
+
+    Cells that had as many trials did not have the same time, nor the other way round; and a trial
+    that time cut off is no whole one.
+    """
+    timed = plan.settings.minutes is not None
+    for contest in contests:
+        done = contest.lane.done().values()
+        if any((one.granted is not None) != timed for one in done):
+            asked, before = ("--minutes", "--trials")[:: 1 if timed else -1]
+            where = f"the folder {out}" if plan.storage is None else "this --storage"
+            remedy = "another --out" if plan.storage is None else "another database"
+            raise OptionError(
+                f"this study was begun with {before}, and {where} has "
+                f"{plural(len(done), 'trial')} of {contest.cell.name}. Cells would no longer have "
+                f"the same budget with {asked}: go on with {before}, or give {asked} {remedy}"
+            )
 
 
 def _train(
