@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import count
 from math import isfinite
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 import torch
@@ -35,7 +36,7 @@ from cellwright.study.search.storage import shared
 from cellwright.study.search.study import carry_out, study
 from cellwright.study.training import _evaluate
 from pages import check_page
-from small import PRESET, Here, figures, plan
+from small import PRESET, Here, figures, leading, plan
 from tiny import MUSIC, write_music
 
 WRITE = report.write
@@ -110,8 +111,9 @@ def test_the_table_of_trials(whole: tuple[Path, Study, str]) -> None:
 
 def test_the_best_models_are_kept_and_load(whole: tuple[Path, Study, str]) -> None:
     out, found, _ = whole
-    assert len([*(out / "models").iterdir()]) == 2
     for one in found.cells:
+        kept = [path for path in (out / "models").iterdir() if path.name.startswith(one.cell)]
+        assert len(kept) == len(leading(found, one.cell))
         best = one.best(MUSIC.target.metrics[0])
         assert best is not None
         assert best.run.valid == min(t.run.valid for t in one.trials if t.run.stopped != "pruned")
@@ -125,6 +127,24 @@ def test_the_best_models_are_kept_and_load(whole: tuple[Path, Study, str]) -> No
         assert said.dataset == MUSIC.summary()
         assert said.run == best.run
         assert said.regime.learning_rate == best.hyperparameters["learning_rate"]
+
+
+def test_fewer_trials_have_their_best_model_and_more_again_have_theirs(
+    whole: tuple[Path, Study, str], tmp_path: Path
+) -> None:
+    _, found, _ = whole
+    copied = tmp_path / "copied"
+    copytree(whole[0], copied)
+    least = next(name for name in ("lstm", "gru") if len(leading(found, name)) > 1)
+    trials = max(leading(found, least))  # all but the best one, and what came after it
+    for number in (trials, 6):
+        again = carry_out(plan(trials=number, seeds=0), copied, _console())
+        for one in again.cells:
+            best = one.best(MUSIC.target.metrics[0])
+            assert best is not None
+            assert one.model is not None
+            assert about(copied / one.model).run == best.run
+    assert again.of(least).model == found.of(least).model
 
 
 def test_seeds_are_of_the_best_trial_and_are_others(whole: tuple[Path, Study, str]) -> None:

@@ -83,19 +83,30 @@ class Contest:
     @property
     def best(self) -> int | None:
         """The number of the trial with the best validation, of those not given up if any."""
-        metric = self.rules.metric
-        found = {n: d.run for n, d in self.done.items() if d.run.metrics}
-        whole = {n: run for n, run in found.items() if run.stopped != "pruned"}
-        return min(whole or found, key=lambda n: (metric.order(found[n].valid), n), default=None)
+        found = {n: self._place(done.run) for n, done in self.done.items() if done.run.metrics}
+        return min(found, key=lambda n: (found[n], n), default=None)
 
-    def would_be_best(self, run: Run) -> bool:
-        """Whether no trial so far is better than one that is just done."""
-        best = self.best
-        if best is None or not run.metrics:
-            return bool(run.metrics)
-        other, order = self.done[best].run, self.rules.metric.order
-        given_up = run.stopped == "pruned", other.stopped == "pruned"
-        return (given_up[0], order(run.valid)) <= (given_up[1], order(other.valid))
+    def leads(self, number: int, run: Run) -> bool:
+        """Whether a trial that is just done is better than all with smaller numbers.
+
+        A study of no more trials than these then has it for its best.
+        """
+        before = (done.run for n, done in self.lane.done(number).items() if done.run.metrics)
+        return bool(run.metrics) and all(self._place(run) < self._place(one) for one in before)
+
+    @property
+    def leading(self) -> set[int]:
+        """The trials that lead, those beyond the budget included."""
+        found, best = set(), None
+        for number, done in self.lane.done().items():
+            place = self._place(done.run)
+            if done.run.metrics and (best is None or place < best):
+                found.add(number)
+                best = place
+        return found
+
+    def _place(self, run: Run) -> tuple[bool, float]:
+        return run.stopped == "pruned", self.rules.metric.order(run.valid)
 
     @property
     def used(self) -> float:

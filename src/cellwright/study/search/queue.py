@@ -92,17 +92,17 @@ class Queue:
     # --- what became of jobs -----------------------------------------------------------------
 
     def finish(self, job: Job, run: Run, model: bytes | None) -> None:
-        """A job is done. Its model, if it is the best, is on disk before the job counts as done.
+        """A job is done. Its model, if it leads, is on disk before the job counts as done.
 
         Raises OutputError where it cannot be written.
         """
         contest, given = self._at.pop(job.key)
         self._nothing = False
-        if model is not None and contest.would_be_best(run):
+        if model is not None and contest.leads(given.number, run):
             self.models.keep(contest.name, given.number, model)
         given.lane.finish(given.number, run, job.seconds, platform.node())
         if given.lane is contest.lane:
-            self.models.drop(contest.name, {*contest.done} - {contest.best})
+            self.models.drop(contest.name, {*contest.lane.done()} - contest.leading)
 
     def fail(self, job: Job, why: str, lost: bool) -> bool:
         """A job broke off, or its worker was lost; whether it is begun again."""
