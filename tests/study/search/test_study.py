@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
@@ -25,7 +24,7 @@ from cellwright.study.plain import decode, encode
 from cellwright.study.results import Epoch, Run
 from cellwright.study.runner import Failed, Finished, Noted, Progressed, Started
 from cellwright.study.saved import about
-from cellwright.study.search import report
+from cellwright.study.search import clock, report
 from cellwright.study.search import study as module
 from cellwright.study.search.board import board
 from cellwright.study.search.contest import Contest
@@ -268,13 +267,48 @@ def test_nobody_waits_for_a_trial_that_is_lost_when_time_is_up(tmp_path: Path) -
         first, second = queue.take(True), queue.take(True)
         assert first
         assert second
-        epochs = [Epoch(1.0, 9.0, 9.0, 0.1)] * second.rungs[0]
-        assert queue.goes_on(second, epochs) is None
         assert contest.budget.seconds is not None
-        time.sleep(contest.budget.seconds + 0.05)
+        epochs = [Epoch(1.0, 9.0, 9.0, contest.budget.seconds)] * second.rungs[0]
+        queue.hear(Progressed(second, epochs[-1], waits=True))
+        assert queue.goes_on(second, epochs) is None
         queue.fail(first, "its worker ended", lost=True)
         assert queue.take(True) is None
         assert queue.goes_on(second, epochs) is not None
+
+
+def test_only_training_takes_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the start of a worker, nor the wait to be told whether a trial goes on."""
+    now = 0.0
+    monkeypatch.setattr(clock, "monotonic", lambda: now)
+    asked = plan(("lstm",), trials=None, minutes=1.0, seeds=0, workers=1)
+    with shared(tmp_path, None) as kept:
+        rules, budget = module._rules(asked), module._budget(asked, 1)
+        contest = Contest(kept, asked.cells[0], "a name", rules, budget)
+        queue = Queue([contest], Files(tmp_path).models)
+        first, second = queue.take(True), queue.take(True)
+        assert first
+        assert second
+        now += 30  # the workers start
+        assert contest.used == 0
+        queue.hear(Started(first))
+        queue.hear(Started(second))
+        now += 5
+        assert contest.used == 10
+        epoch = Epoch(1.0, 9.0, 9.0, 4.0)
+        queue.hear(Progressed(second, epoch, waits=True))
+        assert contest.used == 9
+        now += 20
+        assert contest.used == 29
+        assert queue.goes_on(second, [epoch]) is None
+        queue.hear(Progressed(first, epoch, waits=True))
+        assert contest.used == 8
+        for job in (first, second):
+            assert queue.goes_on(job, [epoch])
+        now += 2
+        assert contest.used == 12
+        queue.finish(first, _a_run(seconds=7.0), None)
+        assert contest.used == 7 + 6
+        assert contest.left == 60 - 13
 
 
 @pytest.mark.parametrize("minutes", [None, 60.0])

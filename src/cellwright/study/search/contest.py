@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from time import monotonic
+from dataclasses import dataclass, field
 
 from optuna.samplers import BaseSampler
 
@@ -13,6 +12,7 @@ from cellwright.study.jobs import Job
 from cellwright.study.metric import Metric
 from cellwright.study.regime import Regime
 from cellwright.study.results import Run
+from cellwright.study.search.clock import Clock
 from cellwright.study.search.hyperparameters import Range, Setting
 from cellwright.study.search.lane import Done, Lane
 from cellwright.study.search.pruning import Hyperband
@@ -56,6 +56,7 @@ class Given:
     job: Job
     lane: Lane
     number: int
+    clock: Clock = field(default_factory=Clock)
 
 
 class Contest:
@@ -68,7 +69,7 @@ class Contest:
         sampler = rules.sampler(self._seed_of_trial)
         self.lane = Lane(shared, name, rules.metric, rules.ranges, sampler)
         self._again: Lane | None = None
-        self._began: dict[int, float] = {}
+        self._clocks: dict[int, Clock] = {}
 
     def _seed_of_trial(self, number: int) -> int:
         return seed_of(self.rules.seed, self.cell, f"trial {number}")
@@ -110,9 +111,8 @@ class Contest:
 
     @property
     def used(self) -> float:
-        """Seconds that trials took, and take so far where this process does them."""
-        now = monotonic()
-        running = sum(now - self._began[n] for n in self.lane.running)
+        """Seconds that trials trained, and do so far where they are this process's."""
+        running = sum(self._clocks[n].seconds for n in self.lane.running)
         return running + sum(done.run.seconds for done in self.done.values())
 
     @property
@@ -161,7 +161,7 @@ class Contest:
         taken = self.lane.take(self.budget.trials, left, new)
         if taken is None:
             return None
-        self._began[taken.number] = monotonic()
+        clock = self._clocks[taken.number] = Clock()
         label, pruning = f"trial {taken.number}", self.rules.pruning
         job = Job(
             cell=self.cell,
@@ -173,7 +173,7 @@ class Contest:
             rungs=pruning.rungs if pruning else (),
             saved=True,
         )
-        return Given(job, self.lane, taken.number)
+        return Given(job, self.lane, taken.number, clock)
 
     def next_seed(self, new: bool) -> Given | None:
         """A seed of the best trial to do, if there is one."""

@@ -11,6 +11,7 @@ from typing import Final
 
 from cellwright.study.jobs import Job
 from cellwright.study.results import Epoch, Run
+from cellwright.study.runner import Progressed, Started
 from cellwright.study.search.contest import Contest, Given
 from cellwright.study.search.lane import Lane
 from cellwright.study.search.models import Models
@@ -72,7 +73,10 @@ class Queue:
         if contest.left is not None and contest.left <= 0:  # one that was lost is not done again
             earlier = [replace(one, ended=one.ended or lane.unattended(number))
                        for number, one in enumerate(earlier)]  # fmt: skip
-        return pruning.goes_on(lane.name, lane.metric, earlier, own)
+        answer = pruning.goes_on(lane.name, lane.metric, earlier, own)
+        if answer is not None:
+            given.clock.start()
+        return answer
 
     def _looks(self) -> bool:
         """Look at what others have done, unless that was just now; whether it was."""
@@ -89,7 +93,15 @@ class Queue:
             if (again := contest.again) is not None:
                 yield again
 
-    # --- what became of jobs -----------------------------------------------------------------
+    # --- what becomes of jobs ----------------------------------------------------------------
+
+    def hear(self, event: Started | Progressed) -> None:
+        """A job has begun, or done one more epoch; at a rung it waits then."""
+        _, given = self._at[event.job.key]
+        if isinstance(event, Started):
+            given.clock.start()
+        else:
+            given.clock.hear(event.epoch.seconds, event.waits)
 
     def finish(self, job: Job, run: Run, model: bytes | None) -> None:
         """A job is done. Its model, if it leads, is on disk before the job counts as done.

@@ -28,7 +28,7 @@ from cellwright.study.options import (
 from cellwright.study.plain import encode
 from cellwright.study.processes import Processes
 from cellwright.study.regime import Regime
-from cellwright.study.runner import Crew, Failed, Finished, Noted, run
+from cellwright.study.runner import Crew, Failed, Finished, Noted, Progressed, Started, run
 from cellwright.study.search.board import board
 from cellwright.study.search.contest import Budget, Contest, Rules
 from cellwright.study.search.files import Files
@@ -323,6 +323,8 @@ def _train(
         closing(run(queue, crew, stopping)) as events,
     ):
         for event in events:
+            if isinstance(event, Started | Progressed):
+                queue.hear(event)
             if isinstance(event, Finished):
                 queue.finish(event.job, event.run, event.model)
             if isinstance(event, Failed) and queue.fail(event.job, event.why, event.lost):
