@@ -210,6 +210,8 @@ def test_an_optimum_at_the_edge_is_told_before_the_figures() -> None:
 def test_where_more_is_better_the_order_turns() -> None:
     text = _rendered("more is better")
     assert [*_table(text, '<h2 id="ranking">', 3)] == ["rnn", "gru", "lstm"]
+    assert "cut off where no share can be" in text
+    assert "where no share can be" not in _rendered("by seeds")
     assert "<h1>gru and rnn are better than lstm</h1>" in text.replace("rnn and gru", "gru and rnn")
 
 
