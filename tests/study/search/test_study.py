@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import count
 from math import isfinite
@@ -251,6 +252,20 @@ def test_diverged_trials_are_trials_without_a_figure(tmp_path: Path) -> None:
 
 
 # --- what a person sees -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("budget", "said"),
+    [({}, "0 of 16 runs are finished"), ({"trials": None, "minutes": 1.0}, "0 runs are finished")],
+)
+def test_a_study_that_is_stopped_before_anything_is_finished_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: dict[str, float], said: str
+) -> None:
+    asked, console = nullcontext(lambda: True), _console()
+    monkeypatch.setattr(module, "stoppable", lambda: asked)
+    found = carry_out(plan(**budget), tmp_path, console)  # type: ignore[arg-type]
+    assert not found.complete
+    assert f"Stopped. {said} and kept; the same command goes on." in _said(console)
 
 
 def _a_run(**changes: object) -> Run:

@@ -208,7 +208,7 @@ def carry_out(plan: Plan, out: Path, console: Console) -> Study:
         found = _found(plan, contests, queue, watch, files)
     files.save(found)
     if stopped:
-        say(console, "Stopped. What is finished is kept; the same command goes on.")
+        say(console, f"Stopped. {_finished(found)} and kept; the same command goes on.")
     summarise(found, console)
     say(console, f"Study: {files.study}; trials: {files.trials}; models: {files.models.folder}")
     if any(one.trials for one in found.cells):
@@ -402,6 +402,16 @@ def _heading(plan: Plan) -> str:
         f"{dataset.name}: {'/'.join(f'{n:,}' for n in sizes)} {what} to train on, validate and "
         f"test; {cells}, {budget}; {settings.title}."
     )
+
+
+def _finished(found: Study) -> str:
+    """`2 of 16 runs are finished`; where time is the budget, nobody knows of how many."""
+    settings = found.settings
+    done = sum(len(one.trials) + len(one.again) for one in found.cells)
+    if settings.trials is None:
+        return f"{plural(done, 'run')} {'is' if done == 1 else 'are'} finished"
+    wanted = len(settings.cells) * (settings.trials + settings.seeds)
+    return f"{done:,} of {plural(wanted, 'run')} are finished"
 
 
 def _tell_of_what_is_kept(
