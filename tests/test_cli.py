@@ -351,6 +351,19 @@ def test_nothing_is_compiled_where_a_word_is_wrong(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_every_argument_is_described() -> None:
+    commands = [app[name] for name in app if not name.startswith("-")]
+    commands += [one[name] for one in commands for name in one if not name.startswith("-")]
+    described = [
+        (command.name, argument.name, argument.parameter.help)
+        for command in commands
+        if command.default_command
+        for argument in command.assemble_argument_collection(parse_docstring=True)
+    ]
+    assert len(described) > 60
+    assert not [(command, name) for command, name, words in described if not words]
+
+
 # --- data ---------------------------------------------------------------------------------------
 
 

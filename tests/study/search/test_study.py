@@ -450,6 +450,7 @@ def test_what_is_given_twice_is_refused(words: str) -> None:
         ({"ranges": {"parameters": "10,1000"}}, "too few for lstm"),
         ({"cells": "mut2", "ranges": {"hidden_size": "4,8"}}, "hidden size must be 6"),
         ({"data": "absent.npz"}, "no such file"),
+        ({"data": "absent.npz", "storage": "sqlite:///s.db"}, "a PostgreSQL database, postgresql:"),
         ({"out": "/proc/nowhere"}, "Name a folder you may write to with --out"),
     ],
 )

@@ -38,7 +38,7 @@ from cellwright.study.search.pruning import Hyperband
 from cellwright.study.search.queue import Queue
 from cellwright.study.search.results import Searched, Study, StudySettings, Trial
 from cellwright.study.search.sampling import Numbered
-from cellwright.study.search.storage import Shared, shared
+from cellwright.study.search.storage import Shared, checked, shared
 from cellwright.study.search.summary import summarise
 from cellwright.study.sizes import learned_values
 from cellwright.study.stopping import stoppable
@@ -126,6 +126,8 @@ def study(
         positive("minutes", minutes)
     if seeds is not None and (isinstance(seeds, bool) or seeds < 0):
         raise OptionError(f"--seeds must be a whole number of at least 0, got {seeds}")
+    if storage is not None:
+        checked(storage)
     loaded = load(data, task)
     settings = settings_of(
         chosen_preset,
