@@ -203,6 +203,7 @@ def test_an_optimum_at_the_edge_is_told_before_the_figures() -> None:
     (said,) = [line for line in caveats(found) if "learning rate" in line]
     assert "lstm" in said and "at an end of the range" in said
     text = Page(_rendered("by searches")).text
+    assert "of trials that are equal there, the one with the smallest number" in text
     assert text.index(said) < text.index("Ranking")
     assert "have a learning rate at the upper end of its range, 0.01" in text
 
