@@ -24,10 +24,10 @@ from cellwright.study.tasks import Task
 from cellwright.study.worker import Message, Order, work
 from tiny import MUSIC
 
-__all__ = ["PRESET", "Here", "command", "figures", "plan", "unreported"]
+__all__ = ["PRESET", "Here", "command", "figures", "leading", "plan", "unreported"]
 
 PRESET: Preset = replace(
-    preset("modern").overridden([("parameters", "100,400"), ("learning_rate", "1e-3,1e-1")]),
+    preset("modern").overridden({"parameters": "100,400", "learning_rate": "1e-3,1e-1"}),
     left_to_task=("batch_size", "clip_norm", "averaging"),
     fixed={"optimizer": "adamw", "epochs": 9, "patience": 9},
 )
@@ -133,6 +133,13 @@ def figures(study: Study) -> dict[tuple[object, ...], object]:
                 [(e.train, e.valid, e.score) for e in run.epochs],
             )  # fmt: skip
     return found
+
+
+def leading(found: Study, name: str) -> set[int]:
+    """The numbers of trials that are the best of the first trial, of the first two, and so on."""
+    one, metric = found.of(name), MUSIC.target.metrics[0]
+    firsts = [replace(one, trials=one.trials[: k + 1]) for k in range(len(one.trials))]
+    return {best.number for part in firsts if (best := part.best(metric))}
 
 
 def command(out: Path, **options: object) -> subprocess.Popen[str]:

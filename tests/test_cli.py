@@ -9,6 +9,7 @@ import select
 import subprocess
 import sys
 import time
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -350,6 +351,19 @@ def test_nothing_is_compiled_where_a_word_is_wrong(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_every_argument_is_described() -> None:
+    commands = [app[name] for name in app if not name.startswith("-")]
+    commands += [one[name] for one in commands for name in one if not name.startswith("-")]
+    described = [
+        (command.name, argument.name, argument.parameter.help)
+        for command in commands
+        if command.default_command
+        for argument in command.assemble_argument_collection(parse_docstring=True)
+    ]
+    assert len(described) > 60
+    assert not [(command, name) for command, name, words in described if not words]
+
+
 # --- data ---------------------------------------------------------------------------------------
 
 
@@ -365,6 +379,17 @@ def test_data_check_says_what_would_be_done(tmp_path: Path) -> None:
     last = said.splitlines()[-1]
     assert last == f"Compare cells on it: cellwright compare '{poem}' --task 'text(chunk=50)'"
     assert "adding the" not in cellwright("data", "check", "adding(T=5,train=50)")
+
+
+def test_data_check_warns_of_parts_that_are_too_small(tmp_path: Path) -> None:
+    path = tmp_path / "load.csv"
+    for days, small in ((40, True), (400, False)):
+        rows = (f"{date(2026, 1, 1) + timedelta(k)},{k % 7}" for k in range(days))
+        path.write_text("\n".join(["date,load", *rows]))
+        said = cellwright("data", "check", path, "--task", "forecast(horizon=2,context=2,season=2)")
+        assert said.startswith("load: can be read, but is too small\n" if small else "load: ok\n")
+        assert ("Of windows validation has" in said) == small
+        assert (": by fewer than 20 cells cannot be told apart" in said) == small
 
 
 def test_data_check_says_what_is_wrong(tmp_path: Path) -> None:

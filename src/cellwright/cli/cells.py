@@ -95,8 +95,10 @@ def diff(a: str, b: str | None = None, /) -> None:
 
     Parameters
     ----------
-    a, b
-        Cells of the catalogue, or .cell files. With one, what changes from the cell that its text
+    a
+        A cell of the catalogue, or a .cell file.
+    b
+        What it becomes. Without it, what changes to the first one from the cell that its text
         calls alike (`like:`).
     """
     left, right = (cell(a), cell(b)) if b is not None else (_like(a), cell(a))

@@ -152,6 +152,7 @@ def study(
         A PostgreSQL database that keeps the trials, as postgresql://USER@HOST/DATABASE: machines
         that name the same one share a study.
     """
+    from cellwright.study.options import once_each
     from cellwright.study.search.study import study
 
     named = {
@@ -161,7 +162,9 @@ def study(
         data,
         cells,
         preset=preset,
-        ranges={k: v for k, v in named.items() if v is not None} | dict(map(range_of, range_)),
+        ranges=once_each(
+            [*((k, v) for k, v in named.items() if v is not None), *map(range_of, range_)]
+        ),
         trials=trials,
         minutes=minutes,
         seeds=seeds,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite
 from typing import Literal
 
 import numpy as np
@@ -34,6 +34,17 @@ class Metric:
     def factor(self) -> float:
         """What values are multiplied by to be written, or drawn."""
         return 100.0 if self.unit == "%" else 1.0
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """What no value, and so no mean, can be beyond."""
+        return (0.0, 1.0) if self.unit == "%" else (-inf, inf)
+
+    @property
+    def widest(self) -> float:
+        """What no difference can be beyond, either way."""
+        low, high = self.bounds
+        return high - low
 
     @property
     def measured(self) -> str:

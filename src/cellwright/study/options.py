@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import isfinite
 from typing import TypeAlias
 
@@ -19,6 +19,7 @@ __all__ = [
     "chosen_baseline",
     "chosen_cells",
     "name_of",
+    "once_each",
     "positive",
 ]
 
@@ -78,6 +79,22 @@ def positive(option: str, value: float) -> None:
     """Raise OptionError for what is not a number above 0."""
     if not (value > 0 and isfinite(value)):
         raise OptionError(f"--{option} must be more than 0, got {value:g}")
+
+
+def once_each(given: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """What was given, by name.
+
+    Raises OptionError for what was given twice: the one or the other would be dropped.
+    """
+    found: dict[str, str] = {}
+    for name, text in given:
+        if name in found:
+            raise OptionError(
+                f"{name} is given twice, as {found[name]} and as {text}: give it once. --range "
+                f"{name}=… and an option of that name are the same"
+            )
+        found[name] = text
+    return found
 
 
 def name_of(which: Which) -> str:

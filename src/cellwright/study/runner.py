@@ -54,7 +54,7 @@ class GoneError(Exception):
 
 @dataclass(frozen=True)
 class Started:
-    """A worker has taken a job."""
+    """A worker has begun a job; it may have had to start itself before."""
 
     job: Job
 
@@ -65,6 +65,8 @@ class Progressed:
 
     job: Job
     epoch: Epoch
+    waits: bool = False
+    """Whether it waits now to be told if it goes on."""
 
 
 @dataclass(frozen=True)
@@ -243,7 +245,7 @@ class _Team:
             if idle is None:
                 idle = _Member(self.crew.start())
                 self.members.append(idle)
-            yield idle.give(job)
+            yield from idle.give(job)
         if self.supply.over:
             for m in [m for m in self.members if not m.job]:
                 self.members.remove(m)
@@ -276,10 +278,11 @@ class _Member:
     ready: bool = False
     alive: bool = True
 
-    def give(self, job: Job) -> Started:
+    def give(self, job: Job) -> Iterator[Started]:
         self.job, self.epochs = job, []
         self.worker.send(job)
-        return Started(job)
+        if self.ready:
+            yield Started(job)
 
     def waits(self, seconds: float) -> bool:
         """Whether it has waited so long."""
@@ -303,13 +306,15 @@ class _Member:
             return
         if isinstance(message, Ready):
             self.ready = True
+            yield Started(self.job)
         elif isinstance(message, Warned):
             yield Noted(message.text)
         elif isinstance(message, Epoch):
             self.epochs.append(message)
-            if len(self.epochs) in self.job.rungs:
+            waits = len(self.epochs) in self.job.rungs
+            if waits:
                 self.asked = monotonic()
-            yield Progressed(self.job, message)
+            yield Progressed(self.job, message, waits)
         elif isinstance(message, Broken):
             yield self._over(Failed(self.job, message.why))
         else:

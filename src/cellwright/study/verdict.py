@@ -59,7 +59,9 @@ def rank(comparison: Comparison) -> tuple[Standing, ...]:
     contrasts: dict[str, Contrast] = {}
     tested = sum(len(own) > 1 for name, own in losses.items() if name != settings.baseline)
     for name in settings.cells:
-        found = contrast(losses[name], base, tested) if name != settings.baseline else None
+        if name == settings.baseline:
+            continue
+        found = contrast(losses[name], base, tested, metric.widest)
         if found is not None:
             contrasts[name] = found
     corrected = dict(zip(contrasts, holm([c.p for c in contrasts.values()]), strict=True))
@@ -73,7 +75,7 @@ def rank(comparison: Comparison) -> tuple[Standing, ...]:
             diverged=runs - len(own),
             missing=settings.seeds - runs,
             mean=float(np.mean(own)) if own else None,
-            interval=interval(own),
+            interval=interval(own, metric.bounds),
             difference=float(np.mean(own) - np.mean(base)) if comparable else None,
             difference_interval=(c.low, c.high) if c else None,
             p=corrected.get(name),

@@ -39,10 +39,18 @@ def data(dataset: Dataset, recipe: Recipe, command: str) -> RenderableType:
         f"batches of {recipe.batch_size}, learning rate {recipe.learning_rate:g}, at most "
         f"{recipe.epochs} epochs, {recipe.patience} without progress",
     )
+    if dataset.warning:
+        lines.add_row("warning", Text(dataset.warning, style="yellow"))
     for note in dataset.notes:
         lines.add_row("note", Text(note))
     return Group(
-        Text(dataset.name, style="bold").append(": ok", style="green"),
+        Text(dataset.name, style="bold").append(
+            *(
+                (": can be read, but is too small", "yellow")
+                if dataset.warning
+                else (": ok", "green")
+            )
+        ),
         Padding(lines, (0, 0, 0, 2)),
         _splits(dataset),
         _baselines(dataset),

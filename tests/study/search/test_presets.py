@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import log
 
 import pytest
+import torch
 from optuna import create_study
 from scipy import stats
 
@@ -15,6 +16,7 @@ from cellwright.study.search.hyperparameters import Range, edges, parsed, regime
 from cellwright.study.search.presets import PRESETS, preset
 from cellwright.study.search.sampling import Numbered, seed_of
 from cellwright.study.sizes import hidden_size_for
+from cellwright.study.training import _optimizer
 from tiny import MUSIC
 
 MOMENTUM = "1 - momentum"
@@ -80,21 +82,47 @@ def test_a_budget_of_parameters_is_the_same_for_every_cell() -> None:
 def test_ranges_are_overridden_in_their_place_and_sizes_exclude_each_other() -> None:
     modern = preset("modern")
     names = [r.name for r in modern.ranges]
-    found = modern.overridden([("learning_rate", "1e-5,1"), ("dropout", "0.25")])
+    found = modern.overridden({"learning_rate": "1e-5,1", "dropout": "0.25"})
     assert [r.name for r in found.ranges] == [n for n in names if n != "dropout"]
     assert next(r for r in found.ranges if r.name == "learning_rate") == Range(
         "learning_rate", 1e-5, 1.0, True, False
     )
     assert found.fixed["dropout"] == 0.25
-    found = modern.overridden([("hidden_size", "20,200"), ("batch_size", "4")])
+    found = modern.overridden({"hidden_size": "20,200", "batch_size": "4"})
     assert "parameters" not in [r.name for r in found.ranges]
     assert "batch_size" not in found.left_to_task
     assert found.fixed["batch_size"] == 4
-    fixed = modern.overridden([("parameters", "500")]).overridden([("hidden_size", "9")]).fixed
+    fixed = modern.overridden({"parameters": "500"}).overridden({"hidden_size": "9"}).fixed
     assert "parameters" not in fixed
     assert fixed["hidden_size"] == 9
+    with pytest.raises(OptionError, match="parameters=500 and hidden_size=9,20 both say"):
+        modern.overridden({"parameters": "500", "hidden_size": "9,20"})
     with pytest.raises(OptionError, match="nothing is searched"):
-        modern.overridden([(name, "100" if name == "parameters" else "0.5") for name in names])
+        modern.overridden({n: "100" if n == "parameters" else "0.5" for n in names})
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_what_means_nothing_to_the_optimizer_is_refused(name: str) -> None:
+    """What means something is what changes where two steps lead."""
+    found = preset(name)
+    same = {"hidden_size": 2, "batch_size": 1, "learning_rate": 0.1, "epochs": 1, "patience": 1}
+    same["optimizer"] = found.fixed["optimizer"]
+    for hyperparameter in ("learning_rate", MOMENTUM, "weight_decay"):
+        ends = set()
+        for value in (0.25, 0.5):
+            made = regime(cell("gru"), MUSIC.ends, same, {hyperparameter: value})
+            weight = torch.ones(1, requires_grad=True)
+            steps = _optimizer(made, [weight])
+            for gradient in (1.0, 3.0):
+                weight.grad = torch.full((1,), gradient)
+                steps.step()
+            ends.add(weight.item())
+        if len(ends) == 2:
+            assert found.overridden({hyperparameter: "0.25,0.5"})
+            continue
+        for text in ("0.25,0.5", "0.25"):
+            with pytest.raises(OptionError, match=f"{hyperparameter}={text} would change nothing"):
+                found.overridden({hyperparameter: text})
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import count
 from math import isfinite
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 import torch
@@ -24,7 +25,7 @@ from cellwright.study.plain import decode, encode
 from cellwright.study.results import Epoch, Run
 from cellwright.study.runner import Failed, Finished, Noted, Progressed, Started
 from cellwright.study.saved import about
-from cellwright.study.search import report
+from cellwright.study.search import clock, report
 from cellwright.study.search import study as module
 from cellwright.study.search.board import board
 from cellwright.study.search.contest import Contest
@@ -35,7 +36,7 @@ from cellwright.study.search.storage import shared
 from cellwright.study.search.study import carry_out, study
 from cellwright.study.training import _evaluate
 from pages import check_page
-from small import PRESET, Here, figures, plan
+from small import PRESET, Here, figures, leading, plan
 from tiny import MUSIC, write_music
 
 WRITE = report.write
@@ -110,8 +111,9 @@ def test_the_table_of_trials(whole: tuple[Path, Study, str]) -> None:
 
 def test_the_best_models_are_kept_and_load(whole: tuple[Path, Study, str]) -> None:
     out, found, _ = whole
-    assert len([*(out / "models").iterdir()]) == 2
     for one in found.cells:
+        kept = [path for path in (out / "models").iterdir() if path.name.startswith(one.cell)]
+        assert len(kept) == len(leading(found, one.cell))
         best = one.best(MUSIC.target.metrics[0])
         assert best is not None
         assert best.run.valid == min(t.run.valid for t in one.trials if t.run.stopped != "pruned")
@@ -125,6 +127,24 @@ def test_the_best_models_are_kept_and_load(whole: tuple[Path, Study, str]) -> No
         assert said.dataset == MUSIC.summary()
         assert said.run == best.run
         assert said.regime.learning_rate == best.hyperparameters["learning_rate"]
+
+
+def test_fewer_trials_have_their_best_model_and_more_again_have_theirs(
+    whole: tuple[Path, Study, str], tmp_path: Path
+) -> None:
+    _, found, _ = whole
+    copied = tmp_path / "copied"
+    copytree(whole[0], copied)
+    least = next(name for name in ("lstm", "gru") if len(leading(found, name)) > 1)
+    trials = max(leading(found, least))  # all but the best one, and what came after it
+    for number in (trials, 6):
+        again = carry_out(plan(trials=number, seeds=0), copied, _console())
+        for one in again.cells:
+            best = one.best(MUSIC.target.metrics[0])
+            assert best is not None
+            assert one.model is not None
+            assert about(copied / one.model).run == best.run
+    assert again.of(least).model == found.of(least).model
 
 
 def test_seeds_are_of_the_best_trial_and_are_others(whole: tuple[Path, Study, str]) -> None:
@@ -186,6 +206,25 @@ def test_time_is_shared_out_and_what_it_cut_off_is_done_again(
         assert losses[1][: len(losses[0])] == losses[0]
 
 
+@pytest.mark.parametrize(
+    ("first", "then"), [("trials", "minutes"), ("minutes", "trials")], ids=["trials", "minutes"]
+)
+def test_the_other_kind_of_budget_is_refused(tmp_path: Path, first: str, then: str) -> None:
+    """It would be what is left of it after trials that cells had unequal shares of it for."""
+    budgets = {"trials": {"trials": 2}, "minutes": {"trials": None, "minutes": 0.2 / 60}}
+    begun = carry_out(plan(["lstm"], seeds=0, **budgets[first]), tmp_path, _console())  # type: ignore[arg-type]
+    number = len(begun.of("lstm").trials)
+    journal = (tmp_path / "study.journal").read_bytes()
+    with pytest.raises(
+        CellwrightError,
+        match=rf"begun with --{first}, and the folder {tmp_path} has {number} trials? of lstm\. .* "
+        rf"go on with --{first}, or give --{then} another --out",
+    ):
+        carry_out(plan(["lstm"], seeds=0, **budgets[then]), tmp_path, _console())  # type: ignore[arg-type]
+    assert (tmp_path / "study.journal").read_bytes() == journal
+    assert read_study(tmp_path) == begun
+
+
 def test_a_trial_that_raises_is_told_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,7 +241,7 @@ def test_a_trial_that_raises_is_told_and_tried_again(
 
 
 def test_diverged_trials_are_trials_without_a_figure(tmp_path: Path) -> None:
-    wild = replace(PRESET.overridden([("learning_rate", "1e37")]), pruning=True)
+    wild = replace(PRESET.overridden({"learning_rate": "1e37"}), pruning=True)
     console = _console()
     found = carry_out(plan(["lstm"], trials=2, preset=wild), tmp_path, console)
     assert found.complete
@@ -213,6 +252,20 @@ def test_diverged_trials_are_trials_without_a_figure(tmp_path: Path) -> None:
 
 
 # --- what a person sees -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("budget", "said"),
+    [({}, "0 of 16 runs are finished"), ({"trials": None, "minutes": 1.0}, "0 runs are finished")],
+)
+def test_a_study_that_is_stopped_before_anything_is_finished_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: dict[str, float], said: str
+) -> None:
+    asked, console = nullcontext(lambda: True), _console()
+    monkeypatch.setattr(module, "stoppable", lambda: asked)
+    found = carry_out(plan(**budget), tmp_path, console)  # type: ignore[arg-type]
+    assert not found.complete
+    assert f"Stopped. {said} and kept; the same command goes on." in _said(console)
 
 
 def _a_run(**changes: object) -> Run:
@@ -229,13 +282,48 @@ def test_nobody_waits_for_a_trial_that_is_lost_when_time_is_up(tmp_path: Path) -
         first, second = queue.take(True), queue.take(True)
         assert first
         assert second
-        epochs = [Epoch(1.0, 9.0, 9.0, 0.1)] * second.rungs[0]
-        assert queue.goes_on(second, epochs) is None
         assert contest.budget.seconds is not None
-        time.sleep(contest.budget.seconds + 0.05)
+        epochs = [Epoch(1.0, 9.0, 9.0, contest.budget.seconds)] * second.rungs[0]
+        queue.hear(Progressed(second, epochs[-1], waits=True))
+        assert queue.goes_on(second, epochs) is None
         queue.fail(first, "its worker ended", lost=True)
         assert queue.take(True) is None
         assert queue.goes_on(second, epochs) is not None
+
+
+def test_only_training_takes_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the start of a worker, nor the wait to be told whether a trial goes on."""
+    now = 0.0
+    monkeypatch.setattr(clock, "monotonic", lambda: now)
+    asked = plan(("lstm",), trials=None, minutes=1.0, seeds=0, workers=1)
+    with shared(tmp_path, None) as kept:
+        rules, budget = module._rules(asked), module._budget(asked, 1)
+        contest = Contest(kept, asked.cells[0], "a name", rules, budget)
+        queue = Queue([contest], Files(tmp_path).models)
+        first, second = queue.take(True), queue.take(True)
+        assert first
+        assert second
+        now += 30  # the workers start
+        assert contest.used == 0
+        queue.hear(Started(first))
+        queue.hear(Started(second))
+        now += 5
+        assert contest.used == 10
+        epoch = Epoch(1.0, 9.0, 9.0, 4.0)
+        queue.hear(Progressed(second, epoch, waits=True))
+        assert contest.used == 9
+        now += 20
+        assert contest.used == 29
+        assert queue.goes_on(second, [epoch]) is None
+        queue.hear(Progressed(first, epoch, waits=True))
+        assert contest.used == 8
+        for job in (first, second):
+            assert queue.goes_on(job, [epoch])
+        now += 2
+        assert contest.used == 12
+        queue.finish(first, _a_run(seconds=7.0), None)
+        assert contest.used == 7 + 6
+        assert contest.left == 60 - 13
 
 
 @pytest.mark.parametrize("minutes", [None, 60.0])
@@ -341,6 +429,15 @@ def test_the_command_takes_options(
 
 
 @pytest.mark.parametrize(
+    "words",
+    ["--range dropout=0.1 --range dropout=0,0.5", "--learning-rate 1 --range learning-rate=1"],
+)
+def test_what_is_given_twice_is_refused(words: str) -> None:
+    with pytest.raises(CellwrightError, match=r"is given twice, as .*: give it once"):
+        app(f"study --preset no {words}", exit_on_error=False, result_action="return_value")
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"preset": "old"}, "there is no preset 'old': choose modern or odyssey"),
@@ -353,6 +450,7 @@ def test_the_command_takes_options(
         ({"ranges": {"parameters": "10,1000"}}, "too few for lstm"),
         ({"cells": "mut2", "ranges": {"hidden_size": "4,8"}}, "hidden size must be 6"),
         ({"data": "absent.npz"}, "no such file"),
+        ({"data": "absent.npz", "storage": "sqlite:///s.db"}, "a PostgreSQL database, postgresql:"),
         ({"out": "/proc/nowhere"}, "Name a folder you may write to with --out"),
     ],
 )

@@ -203,6 +203,7 @@ def test_an_optimum_at_the_edge_is_told_before_the_figures() -> None:
     (said,) = [line for line in caveats(found) if "learning rate" in line]
     assert "lstm" in said and "at an end of the range" in said
     text = Page(_rendered("by searches")).text
+    assert "of trials that are equal there, the one with the smallest number" in text
     assert text.index(said) < text.index("Ranking")
     assert "have a learning rate at the upper end of its range, 0.01" in text
 
@@ -210,6 +211,8 @@ def test_an_optimum_at_the_edge_is_told_before_the_figures() -> None:
 def test_where_more_is_better_the_order_turns() -> None:
     text = _rendered("more is better")
     assert [*_table(text, '<h2 id="ranking">', 3)] == ["rnn", "gru", "lstm"]
+    assert "cut off where no share can be" in text
+    assert "where no share can be" not in _rendered("by seeds")
     assert "<h1>gru and rnn are better than lstm</h1>" in text.replace("rnn and gru", "gru and rnn")
 
 

@@ -5,12 +5,15 @@ from math import inf
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from cellwright.study.metric import Metric
 from cellwright.study.statistics.budget import Band, Curve
 from cellwright.study.statistics.edges import Edge
 from cellwright.study.statistics.importance import Importances
 from cellwright.study.statistics.sentences import (
+    Claim,
+    brief,
     edge_found,
     expected,
     search_against,
@@ -41,6 +44,26 @@ def test_a_difference() -> None:
     )
     assert seeds_against(_versus(B, A, ACCURACY), ACCURACY)[0].startswith(
         "gru is worse than lstm by 10.4 points (95% interval 5.4 to 15.4), p = 0.001;"
+    )
+
+
+def test_two_seeds_say_nothing_that_no_share_can_be() -> None:
+    """Student's interval of two seeds goes far beyond 100 points; the sentences do not."""
+    found = _versus((0.31, 0.92), (0.45, 0.71), ACCURACY)
+    uncut = stats.ttest_ind((0.45, 0.71), (0.31, 0.92), equal_var=False).confidence_interval()
+    assert uncut.low < -1
+    assert uncut.high > 1
+    ends = (found.contrast.low, found.contrast.high)
+    assert ends == (-1, 1)
+    assert seeds_against(found, ACCURACY)[0].startswith(
+        "gru and lstm: no difference that 2 seeds can show (4 points worse, 95% interval 100 "
+        "better to 100 worse; p = 0.93). With these seeds no difference would have been seen four "
+        "times in five; to show the 3.50 found here, "
+    )
+    claim = Claim("gru", found.contrast.difference, ends, found.p)
+    assert brief(claim, "lstm", "2 seeds", ACCURACY) == (
+        "gru and lstm: no difference that 2 seeds can show (p = 0.93; nor do they rule any "
+        "difference out)."
     )
 
 

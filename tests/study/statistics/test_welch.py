@@ -18,6 +18,8 @@ def test_interval_by_hand() -> None:
     assert interval([1, 2, 3, 4, 5]) == pytest.approx((1.036757, 4.963243), abs=1e-6)
     assert interval([1.0]) is None
     assert interval([]) is None
+    # Mean 0.9, half width 12.7062 * 0.05: cut off at 1.
+    assert interval([0.85, 0.95], (0.0, 1.0)) == pytest.approx((0.264690, 1.0), abs=1e-6)
 
 
 def test_contrast_by_the_textbook() -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from time import monotonic
+from dataclasses import dataclass, field
 
 from optuna.samplers import BaseSampler
 
@@ -13,6 +12,7 @@ from cellwright.study.jobs import Job
 from cellwright.study.metric import Metric
 from cellwright.study.regime import Regime
 from cellwright.study.results import Run
+from cellwright.study.search.clock import Clock
 from cellwright.study.search.hyperparameters import Range, Setting
 from cellwright.study.search.lane import Done, Lane
 from cellwright.study.search.pruning import Hyperband
@@ -56,6 +56,7 @@ class Given:
     job: Job
     lane: Lane
     number: int
+    clock: Clock = field(default_factory=Clock)
 
 
 class Contest:
@@ -68,7 +69,7 @@ class Contest:
         sampler = rules.sampler(self._seed_of_trial)
         self.lane = Lane(shared, name, rules.metric, rules.ranges, sampler)
         self._again: Lane | None = None
-        self._began: dict[int, float] = {}
+        self._clocks: dict[int, Clock] = {}
 
     def _seed_of_trial(self, number: int) -> int:
         return seed_of(self.rules.seed, self.cell, f"trial {number}")
@@ -83,25 +84,35 @@ class Contest:
     @property
     def best(self) -> int | None:
         """The number of the trial with the best validation, of those not given up if any."""
-        metric = self.rules.metric
-        found = {n: d.run for n, d in self.done.items() if d.run.metrics}
-        whole = {n: run for n, run in found.items() if run.stopped != "pruned"}
-        return min(whole or found, key=lambda n: (metric.order(found[n].valid), n), default=None)
+        found = {n: self._place(done.run) for n, done in self.done.items() if done.run.metrics}
+        return min(found, key=lambda n: (found[n], n), default=None)
 
-    def would_be_best(self, run: Run) -> bool:
-        """Whether no trial so far is better than one that is just done."""
-        best = self.best
-        if best is None or not run.metrics:
-            return bool(run.metrics)
-        other, order = self.done[best].run, self.rules.metric.order
-        given_up = run.stopped == "pruned", other.stopped == "pruned"
-        return (given_up[0], order(run.valid)) <= (given_up[1], order(other.valid))
+    def leads(self, number: int, run: Run) -> bool:
+        """Whether a trial that is just done is better than all with smaller numbers.
+
+        A study of no more trials than these then has it for its best.
+        """
+        before = (done.run for n, done in self.lane.done(number).items() if done.run.metrics)
+        return bool(run.metrics) and all(self._place(run) < self._place(one) for one in before)
+
+    @property
+    def leading(self) -> set[int]:
+        """The trials that lead, those beyond the budget included."""
+        found, best = set(), None
+        for number, done in self.lane.done().items():
+            place = self._place(done.run)
+            if done.run.metrics and (best is None or place < best):
+                found.add(number)
+                best = place
+        return found
+
+    def _place(self, run: Run) -> tuple[bool, float]:
+        return run.stopped == "pruned", self.rules.metric.order(run.valid)
 
     @property
     def used(self) -> float:
-        """Seconds that trials took, and take so far where this process does them."""
-        now = monotonic()
-        running = sum(now - self._began[n] for n in self.lane.running)
+        """Seconds that trials trained, and do so far where they are this process's."""
+        running = sum(self._clocks[n].seconds for n in self.lane.running)
         return running + sum(done.run.seconds for done in self.done.values())
 
     @property
@@ -150,7 +161,7 @@ class Contest:
         taken = self.lane.take(self.budget.trials, left, new)
         if taken is None:
             return None
-        self._began[taken.number] = monotonic()
+        clock = self._clocks[taken.number] = Clock()
         label, pruning = f"trial {taken.number}", self.rules.pruning
         job = Job(
             cell=self.cell,
@@ -162,7 +173,7 @@ class Contest:
             rungs=pruning.rungs if pruning else (),
             saved=True,
         )
-        return Given(job, self.lane, taken.number)
+        return Given(job, self.lane, taken.number, clock)
 
     def next_seed(self, new: bool) -> Given | None:
         """A seed of the best trial to do, if there is one."""

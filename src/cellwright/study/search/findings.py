@@ -150,7 +150,7 @@ def _place(
         best=study.of(name).best(study.dataset.metric),
         tests=finite,
         mean=float(np.mean(finite)) if finite else None,
-        interval=interval(finite) if by_seeds else None,
+        interval=interval(finite, study.dataset.metric.bounds) if by_seeds else None,
         claim=claim,
     )
 

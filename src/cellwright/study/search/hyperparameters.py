@@ -11,7 +11,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 
 from cellwright.language import Cell
 from cellwright.study.options import OptionError
-from cellwright.study.regime import Regime
+from cellwright.study.regime import Optimizer, Regime
 from cellwright.study.sizes import Ends, hidden_size_for
 
 __all__ = [
@@ -46,6 +46,8 @@ class Hyperparameter:
     integer: bool = False
     positive: bool = False
     """Whether it has to be more than 0 where it is fixed, too."""
+    optimizer: Optimizer | None = None
+    """The only one that it means something to; None where it does to all."""
 
 
 TABLE: Final[Mapping[str, Hyperparameter]] = {
@@ -57,8 +59,11 @@ TABLE: Final[Mapping[str, Hyperparameter]] = {
         ),
         Hyperparameter("hidden_size", "units of a cell", least=1, log=True, integer=True),
         Hyperparameter("learning_rate", "of the optimizer", log=True, positive=True),
-        Hyperparameter("1 - momentum", "what momentum leaves", most=1, log=True, positive=True),
-        Hyperparameter("weight_decay", "of the weights, by AdamW", log=True),
+        Hyperparameter(
+            "1 - momentum", "what momentum leaves, by Nesterov's", most=1, log=True, positive=True,
+            optimizer="nesterov"
+        ),
+        Hyperparameter("weight_decay", "of the weights, by AdamW", log=True, optimizer="adamw"),
         Hyperparameter("dropout", "share of what the readout reads", most=0.99),
         Hyperparameter("input_noise", "standard deviation of what is added to the input"),
         Hyperparameter("batch_size", "sequences a step", least=1, log=True, integer=True),

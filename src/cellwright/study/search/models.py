@@ -1,4 +1,4 @@
-"""The best model of each cell, as files in a folder that several processes may write to."""
+"""The best models of each cell, as files in a folder that several processes may write to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ __all__ = ["Models"]
 
 
 class Models:
-    """The folder `models`: a file for the best trial of a search, named by both."""
+    """The folder `models`: files of trials that lead their search (`Contest.leads`), named by both.
+
+    So the best model is there of any smaller number of trials as well, which a study may be asked
+    for again.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -30,7 +34,7 @@ class Models:
         written(path, model)
 
     def drop(self, search: str, numbers: Iterable[int]) -> None:
-        """Remove the models of trials that are not the best."""
+        """Remove the models of trials that do not lead."""
         for number in numbers:
             self._file(search, number).unlink(missing_ok=True)
 

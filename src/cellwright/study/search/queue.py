@@ -11,6 +11,7 @@ from typing import Final
 
 from cellwright.study.jobs import Job
 from cellwright.study.results import Epoch, Run
+from cellwright.study.runner import Progressed, Started
 from cellwright.study.search.contest import Contest, Given
 from cellwright.study.search.lane import Lane
 from cellwright.study.search.models import Models
@@ -72,7 +73,10 @@ class Queue:
         if contest.left is not None and contest.left <= 0:  # one that was lost is not done again
             earlier = [replace(one, ended=one.ended or lane.unattended(number))
                        for number, one in enumerate(earlier)]  # fmt: skip
-        return pruning.goes_on(lane.name, lane.metric, earlier, own)
+        answer = pruning.goes_on(lane.name, lane.metric, earlier, own)
+        if answer is not None:
+            given.clock.start()
+        return answer
 
     def _looks(self) -> bool:
         """Look at what others have done, unless that was just now; whether it was."""
@@ -89,20 +93,28 @@ class Queue:
             if (again := contest.again) is not None:
                 yield again
 
-    # --- what became of jobs -----------------------------------------------------------------
+    # --- what becomes of jobs ----------------------------------------------------------------
+
+    def hear(self, event: Started | Progressed) -> None:
+        """A job has begun, or done one more epoch; at a rung it waits then."""
+        _, given = self._at[event.job.key]
+        if isinstance(event, Started):
+            given.clock.start()
+        else:
+            given.clock.hear(event.epoch.seconds, event.waits)
 
     def finish(self, job: Job, run: Run, model: bytes | None) -> None:
-        """A job is done. Its model, if it is the best, is on disk before the job counts as done.
+        """A job is done. Its model, if it leads, is on disk before the job counts as done.
 
         Raises OutputError where it cannot be written.
         """
         contest, given = self._at.pop(job.key)
         self._nothing = False
-        if model is not None and contest.would_be_best(run):
+        if model is not None and contest.leads(given.number, run):
             self.models.keep(contest.name, given.number, model)
         given.lane.finish(given.number, run, job.seconds, platform.node())
         if given.lane is contest.lane:
-            self.models.drop(contest.name, {*contest.done} - {contest.best})
+            self.models.drop(contest.name, {*contest.lane.done()} - contest.leading)
 
     def fail(self, job: Job, why: str, lost: bool) -> bool:
         """A job broke off, or its worker was lost; whether it is begun again."""

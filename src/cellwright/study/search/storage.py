@@ -16,14 +16,14 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from sqlalchemy import create_engine
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from cellwright.study.options import OptionError
 from cellwright.study.search.claims import Claims, FileClaims, PostgresClaims
 from cellwright.study.store import OutputError
 
-__all__ = ["Shared", "StorageError", "shared"]
+__all__ = ["Shared", "StorageError", "checked", "shared"]
 
 _DRIVER: Final = "postgresql+psycopg"
 
@@ -132,7 +132,11 @@ class _JournalLock(JournalFileOpenLock):
 # --- a database ---------------------------------------------------------------------------------
 
 
-def _database(url: str) -> Shared:
+def checked(url: str) -> URL:
+    """The URL of a database that can hold a study; nothing is connected to.
+
+    Raises StorageError where it is of another kind, or what connects to it is not installed.
+    """
     try:
         parsed = make_url(url)
     except ArgumentError:
@@ -146,7 +150,11 @@ def _database(url: str) -> Shared:
         raise StorageError(
             "--storage needs psycopg, which is not installed: pip install 'cellwright[postgres]'"
         )
-    full = parsed.set(drivername=_DRIVER).render_as_string(hide_password=False)
+    return parsed
+
+
+def _database(url: str) -> Shared:
+    full = checked(url).set(drivername=_DRIVER).render_as_string(hide_password=False)
     claims = PostgresClaims(create_engine(full))
     with claims.alone():  # the first one makes the tables
         storage = RDBStorage(full, engine_kwargs={"pool_pre_ping": True})

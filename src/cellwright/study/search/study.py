@@ -28,7 +28,7 @@ from cellwright.study.options import (
 from cellwright.study.plain import encode
 from cellwright.study.processes import Processes
 from cellwright.study.regime import Regime
-from cellwright.study.runner import Crew, Failed, Finished, Noted, run
+from cellwright.study.runner import Crew, Failed, Finished, Noted, Progressed, Started, run
 from cellwright.study.search.board import board
 from cellwright.study.search.contest import Budget, Contest, Rules
 from cellwright.study.search.files import Files
@@ -38,12 +38,12 @@ from cellwright.study.search.pruning import Hyperband
 from cellwright.study.search.queue import Queue
 from cellwright.study.search.results import Searched, Study, StudySettings, Trial
 from cellwright.study.search.sampling import Numbered
-from cellwright.study.search.storage import Shared, shared
+from cellwright.study.search.storage import Shared, checked, shared
 from cellwright.study.search.summary import summarise
 from cellwright.study.sizes import learned_values
 from cellwright.study.stopping import stoppable
 from cellwright.study.tasks import Task, load
-from cellwright.study.words import say
+from cellwright.study.words import plural, say
 
 __all__ = ["Plan", "carry_out", "settings_of", "study"]
 
@@ -126,6 +126,8 @@ def study(
         positive("minutes", minutes)
     if seeds is not None and (isinstance(seeds, bool) or seeds < 0):
         raise OptionError(f"--seeds must be a whole number of at least 0, got {seeds}")
+    if storage is not None:
+        checked(storage)
     loaded = load(data, task)
     settings = settings_of(
         chosen_preset,
@@ -147,7 +149,7 @@ def study(
 
 
 def _chosen_preset(name: str, ranges: Mapping[str, str], sampler: Sampler | None) -> Preset:
-    found = preset(name).overridden(ranges.items())
+    found = preset(name).overridden(ranges)
     return found if sampler is None else replace(found, sampler=sampler)
 
 
@@ -201,13 +203,14 @@ def carry_out(plan: Plan, out: Path, console: Console) -> Study:
         names = {cell.name: _name(cell, plan) for cell in plan.cells}
         budget = _budget(plan, crew.size)
         contests = [Contest(kept, cell, names[cell.name], rules, budget) for cell in plan.cells]
+        _check_budget(plan, contests, out)
         _tell_of_what_is_kept(plan, contests, kept, console)
         queue = Queue(contests, files.models)
         stopped = _train(plan, contests, queue, crew, console)
         found = _found(plan, contests, queue, watch, files)
     files.save(found)
     if stopped:
-        say(console, "Stopped. What is finished is kept; the same command goes on.")
+        say(console, f"Stopped. {_finished(found)} and kept; the same command goes on.")
     summarise(found, console)
     say(console, f"Study: {files.study}; trials: {files.trials}; models: {files.models.folder}")
     if any(one.trials for one in found.cells):
@@ -288,6 +291,26 @@ def _budget(plan: Plan, workers: int) -> Budget:
     return Budget(settings.trials, seconds, settings.seeds)
 
 
+def _check_budget(plan: Plan, contests: Sequence[Contest], out: Path) -> None:
+    """Raise OptionError where trials were done under the other kind of budget.
+
+    Cells that had as many trials did not have the same time, nor the other way round; and a trial
+    that time cut off is no whole one.
+    """
+    timed = plan.settings.minutes is not None
+    for contest in contests:
+        done = contest.lane.done().values()
+        if any((one.granted is not None) != timed for one in done):
+            asked, before = ("--minutes", "--trials")[:: 1 if timed else -1]
+            where = f"the folder {out}" if plan.storage is None else "this --storage"
+            remedy = "another --out" if plan.storage is None else "another database"
+            raise OptionError(
+                f"this study was begun with {before}, and {where} has "
+                f"{plural(len(done), 'trial')} of {contest.cell.name}. Cells would no longer have "
+                f"the same budget with {asked}: go on with {before}, or give {asked} {remedy}"
+            )
+
+
 def _train(
     plan: Plan, contests: Sequence[Contest], queue: Queue, crew: Crew, console: Console
 ) -> bool:
@@ -302,6 +325,8 @@ def _train(
         closing(run(queue, crew, stopping)) as events,
     ):
         for event in events:
+            if isinstance(event, Started | Progressed):
+                queue.hear(event)
             if isinstance(event, Finished):
                 queue.finish(event.job, event.run, event.model)
             if isinstance(event, Failed) and queue.fail(event.job, event.why, event.lost):
@@ -379,6 +404,16 @@ def _heading(plan: Plan) -> str:
         f"{dataset.name}: {'/'.join(f'{n:,}' for n in sizes)} {what} to train on, validate and "
         f"test; {cells}, {budget}; {settings.title}."
     )
+
+
+def _finished(found: Study) -> str:
+    """`2 of 16 runs are finished`; where time is the budget, nobody knows of how many."""
+    settings = found.settings
+    done = sum(len(one.trials) + len(one.again) for one in found.cells)
+    if settings.trials is None:
+        return f"{plural(done, 'run')} {'is' if done == 1 else 'are'} finished"
+    wanted = len(settings.cells) * (settings.trials + settings.seeds)
+    return f"{done:,} of {plural(wanted, 'run')} are finished"
 
 
 def _tell_of_what_is_kept(

@@ -80,7 +80,10 @@ def brief(claim: Claim, baseline: str, tested: str, metric: Metric) -> str:
         return f"{claim.variant} is {way} than {baseline} by {by}, {p_equals(claim.p)}."
     most = ""
     if claim.interval is not None:
-        most = f"; at most about {metric.amount(max(map(abs, claim.interval)))} either way"
+        ends = [*map(abs, claim.interval)]
+        most = f"; at most about {metric.amount(max(ends))} either way"
+        if min(ends) == metric.widest:
+            most = "; nor do they rule any difference out"
     return f"{_nothing(claim.variant, baseline, tested)} ({p_equals(claim.p)}{most})."
 
 
@@ -112,7 +115,9 @@ def seeds_against(found: Versus, metric: Metric) -> tuple[str, ...]:
 
 def _difference(found: Versus, metric: Metric) -> str:
     p, seen = p_equals(found.p), ""
-    if found.power.smallest:
+    if found.power.smallest > metric.widest:
+        seen = "ith these seeds no difference would have been seen four times in five"
+    elif found.power.smallest:
         smallest = amount(metric.factor * found.power.smallest)
         seen = f"ith these seeds a difference of {smallest} would have been seen four times in five"
     ends = (found.contrast.low, found.contrast.high)

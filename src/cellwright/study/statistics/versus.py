@@ -103,7 +103,7 @@ def compare(
     base = kept[baseline]
     variants = [name for name in groups if name != baseline]
     tested = max(of, sum(len(kept[name]) > 1 for name in variants))
-    contrasts = {name: contrast(kept[name], base, tested) for name in variants}
+    contrasts = {name: contrast(kept[name], base, tested, metric.widest) for name in variants}
     corrected = _holm({name: c.p for name, c in contrasts.items() if c})
 
     def versus(name: str) -> Versus | None:

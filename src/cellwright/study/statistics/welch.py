@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite
 
 import numpy as np
 from scipy import stats
@@ -29,8 +29,13 @@ class Contrast:
     """Of Welch's test, two-sided, not corrected."""
 
 
-def interval(values: Sequence[float]) -> tuple[float, float] | None:
+def interval(
+    values: Sequence[float], bounds: tuple[float, float] = (-inf, inf)
+) -> tuple[float, float] | None:
     """Student's confidence interval of the mean; None for fewer than two values.
+
+    It is cut off at the `bounds` of values. Of two seeds it may be ten times as wide as these are
+    apart; but the true mean is never beyond them, so what is left holds it as often.
 
     Raises ValueError for a value that is not finite.
     """
@@ -40,15 +45,18 @@ def interval(values: Sequence[float]) -> tuple[float, float] | None:
     error = float(stats.sem(values))
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * error
     mean = float(np.mean(values))
-    return mean - half, mean + half
+    return max(mean - half, bounds[0]), min(mean + half, bounds[1])
 
 
-def contrast(a: Sequence[float], b: Sequence[float], of: int = 1) -> Contrast | None:
+def contrast(
+    a: Sequence[float], b: Sequence[float], of: int = 1, widest: float = inf
+) -> Contrast | None:
     """Welch's test of `a` against `b`, which need not vary alike; None below two values in either.
 
     It is one of a set `of` contrasts, whose intervals are wide enough to hold together
     (Bonferroni). So an interval has 0 in it wherever Holm's p is not below 1 - CONFIDENCE. Groups
-    without any variation are certain: p is 1 where their means are equal, else 0.
+    without any variation are certain: p is 1 where their means are equal, else 0. An interval is
+    cut off where a difference would be more than the `widest` that there can be, as in `interval`.
 
     Raises ValueError for a value that is not finite.
     """
@@ -62,7 +70,8 @@ def contrast(a: Sequence[float], b: Sequence[float], of: int = 1) -> Contrast | 
         warnings.simplefilter("ignore", RuntimeWarning)
         result = stats.ttest_ind(a, b, equal_var=False)
     bounds = result.confidence_interval(1 - (1 - CONFIDENCE) / of)
-    return Contrast(difference, float(bounds.low), float(bounds.high), float(result.pvalue))
+    low, high = max(float(bounds.low), -widest), min(float(bounds.high), widest)
+    return Contrast(difference, low, high, float(result.pvalue))
 
 
 def holm(p: Sequence[float]) -> tuple[float, ...]:
