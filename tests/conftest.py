@@ -39,7 +39,7 @@ settings.register_profile("default", deadline=None, max_examples=60)
 settings.register_profile(
     "ci",
     deadline=None,
-    max_examples=300,
+    max_examples=150,
     derandomize=True,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],

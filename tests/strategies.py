@@ -31,7 +31,7 @@ from cellwright.program.program import Constant, Named, Parameter, Program, prim
 
 __all__ = ["FUZZED", "expressions", "programs", "texts"]
 
-FUZZED = 4_000 if os.environ.get("CI") else 500
+FUZZED = 2_000 if os.environ.get("CI") else 500
 """How many texts, and how many files of random bytes, the reader is given."""
 
 # --- programs -----------------------------------------------------------------------------------

@@ -96,7 +96,7 @@ def test_every_cell_in_float32_is_as_near_as_torch(name: str, backend: str) -> N
 @pytest.mark.parametrize("backend", BY_NAME)
 def test_random_programs_in_float64(quickly_built: None, backend: str, part: int) -> None:
     @with_seed(part)
-    @settings(max_examples=50 if os.environ.get("CI") else 6)
+    @settings(max_examples=25 if os.environ.get("CI") else 6)
     @given(programs(smooth=True, sums=False))
     def run(p: Program) -> None:
         for size, first in (((3, 2, 5, 4), 0), ((19, 3, 17, 19), 1)):
@@ -111,7 +111,7 @@ def test_random_programs_in_float64(quickly_built: None, backend: str, part: int
 
 
 @pytest.mark.parametrize("backend", COMPILED)
-@settings(max_examples=50 if os.environ.get("CI") else 10)
+@settings(max_examples=25 if os.environ.get("CI") else 10)
 @given(p=programs(smooth=True))
 def test_random_programs_with_sums(quickly_built: None, p: Program, backend: str) -> None:
     given_ = arguments(p, {"I": 5, "H": 19, "K": 17}, 4, 3, torch.float64)

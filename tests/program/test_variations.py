@@ -177,7 +177,7 @@ def test_restart_in_the_language() -> None:
 
 
 @pytest.mark.parametrize("name", VARIED)
-@settings(max_examples=100 if os.environ.get("CI") else 5)
+@settings(max_examples=40 if os.environ.get("CI") else 5)
 @given(p=programs(smooth=True, sums=False))
 def test_of_random_programs_they_are_legal_read_back_and_differentiated(
     name: str, p: Program
