@@ -271,6 +271,24 @@ def test_units_of_different_heads_do_not_wait_for_each_other(
     assert normed.heads(cut) == 1  # its sums are over all units
 
 
+def test_a_program_has_16_units_of_each_size_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many programs share a wide state; of a narrow projection each has as much as all would."""
+    monkeypatch.delenv("TRITON_INTERPRET")
+    layer = Recurrent(cell("lstm"), 8, 8, proj_size=4, backend="reference")
+    of = layout(derivative(layer.program).backward)
+    for itemsize, expected in [(4, None), (2, "shared")]:
+        found = tiles.loop_tiles(of, {"I": 512, "H": 512, "P": 32}, 16, itemsize)
+        assert (found and found.regime) == expected
+
+
+def test_no_sequences() -> None:
+    layer = Recurrent(cell("lstm"), 3, 4, backend="triton", dtype=torch.float64)
+    y, _ = layer(torch.zeros(5, 0, 3, dtype=torch.float64))
+    y.sum().backward()
+    assert y.shape == (5, 0, 4)
+    assert all(w.grad is not None and not w.grad.any() for w in layer.parameters())
+
+
 @pytest.mark.parametrize("options", [{}, {"proj_size": 4}, {"learned_state": True}])
 def test_heads(options: dict[str, object]) -> None:
     torch.manual_seed(0)
@@ -336,6 +354,7 @@ def test_names_of_a_cell_stay_in_comments() -> None:
         ("ind_rnn mgu --target 80 --target 90 --target 100", {"independent", "fit"}),
         ("mgu --regime segments", {"segments"}),
         ("mgu --hidden 256", {"shared"}),
+        ("mgu --hidden 256 --dtype float32 --target 80", {"shared"}),
     ],
 )
 def test_kernels_compile_without_spills(words: str, regimes: set[str]) -> None:
@@ -351,3 +370,5 @@ def test_kernels_compile_without_spills(words: str, regimes: set[str]) -> None:
     assert {row["regime"] for row in found} == regimes
     assert {row["pass"] for row in found} == {"forward", "backward"}
     assert all(row["registers"] > 8 and row["stack"] == 0 for row in found)
+    allowed = {80: 163, 90: 227, 100: 227}
+    assert all(row["shared"] <= allowed[row["target"]] * 1024 for row in found)

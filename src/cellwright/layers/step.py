@@ -39,7 +39,7 @@ class Step:
         p, stacks, masks = self._made_of
         return Step(watch(p), stacks, masks)
 
-    def plan(self, backend: str, memory: str, reverse: bool, heads: int = 1) -> Plan:
+    def plan(self, backend: str, memory: str, reverse: bool, heads: int) -> Plan:
         """What to run; gradients are wanted of the layer's input, and of no mask."""
         return Plan(self.text, backend, memory, self.counts, self.places, reverse, (0,), heads)
 

@@ -47,7 +47,9 @@ class Gradients:
         """`noise` is the standard deviation of what is added to each feature of the input."""
         self.model, self.target, self.noise = model, target, noise
         layer = model.recurrent
-        self.plan = layer.steps[True, False].plan(layer.backend, layer.memory, reverse=False)
+        self.plan = layer.steps[True, False].plan(
+            layer.backend, layer.memory, reverse=False, heads=layer.variations.heads
+        )
         sizes = layer.cell.sizes(layer.input_size, layer.hidden_size)
         self.widths = [sizes[s.shape[0]] for s in layer.program.states]
         self.stacks = list(layer.parameters())

@@ -151,7 +151,7 @@ class Call:
 
     def all_rows(self, v: Value) -> Tensor:
         """The rows of a stream, `(T * B, n)`."""
-        return self.stream(v).reshape(self.T * self.B, -1)
+        return _flat(self.stream(v))
 
     # --- running ---------------------------------------------------------------------------------
 
@@ -178,7 +178,7 @@ class Call:
                 made = [self.memory["out", v] for v in group]
                 to = made[0] if len(made) == 1 else _joined(made)
                 joined = Joined.of(group, self.env)
-                joined.multiply(self.all_rows, to.view(self.T * self.B, -1))
+                joined.multiply(self.all_rows, _flat(to))
                 if self.lengths is not None:
                     to.masked_fill_(self._over, 0)
             if kernel is not None:
@@ -264,7 +264,7 @@ class Call:
         for name, width in zip(self.of.sizes, tiles.widths, strict=True):
             given += [self.sizes[name], width]
         asked = (self.reverse, self.lengths is not None, self.resets is not None)
-        tf32 = torch.backends.cuda.matmul.allow_tf32
+        tf32 = self.like.dtype == torch.float32 and _tf32()
         fixed = constants(tiles, self.like.dtype, *asked, tf32)
         load(kernel)[tiles.grid](*given, **fixed, **options(tiles))
 
@@ -297,7 +297,12 @@ class Call:
         x = self.stream(v)
         if self.lengths is not None and ("in", v) in self.memory:
             x = x.masked_fill(self._over, 0)
-        return x.reshape(self.T * self.B, -1)
+        return _flat(x)
+
+
+def _flat(x: Tensor) -> Tensor:
+    """The rows of a stream, also where there are none."""
+    return x.reshape(x.shape[0] * x.shape[1], x.shape[2])
 
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:
@@ -305,6 +310,15 @@ def _joined(parts: Sequence[Tensor]) -> Tensor:
     first = parts[0]
     width = sum(x.shape[-1] for x in parts)
     return first.as_strided((*first.shape[:2], width), first.stride(), first.storage_offset())
+
+
+def _tf32() -> bool:
+    """Whether torch may multiply in TF32; reading what it was before 2.9 is an error in later
+    versions, where the new setting was used."""
+    matmul = torch.backends.cuda.matmul
+    if hasattr(matmul, "fp32_precision"):
+        return bool(matmul.fp32_precision == "tf32")
+    return bool(matmul.allow_tf32)
 
 
 @lru_cache(maxsize=4096)

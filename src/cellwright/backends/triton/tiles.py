@@ -146,10 +146,14 @@ def _not_independent(of: Layout) -> str | None:
     return None
 
 
-def _bytes(of: Layout, sizes: Mapping[str, int], itemsize: int) -> int:
-    """Of the matrices of the loop, padded; float32 is two numbers of TF32."""
+def _bytes(of: Layout, sizes: Mapping[str, int], itemsize: int, slots: int = 1) -> int:
+    """Of the matrices of the loop, padded, of which a program has a share of the units out, but at
+    least 16; float32 is two numbers of TF32."""
     each = 8 if itemsize == 4 else itemsize
-    padded = (power(sizes[m.shape[0]], 16) * power(sizes[m.shape[1]], 16) for m in of.matrices)
+    padded = (
+        power(max(16, ceil(sizes[m.shape[0]] / slots))) * power(sizes[m.shape[1]], 16)
+        for m in of.matrices
+    )
     return each * sum(padded)
 
 
@@ -183,7 +187,7 @@ def _shared_rows(
     if interpreting():
         return 16
     slots = _slots(of, sizes)
-    matrices = _bytes(of, sizes, itemsize) // slots
+    matrices = _bytes(of, sizes, itemsize, slots)
     for rows in (16, 32):
         vectors = 2 * rows * power(max(sizes[x.shape[0]] for x in of.whole), 16) * itemsize
         if (
