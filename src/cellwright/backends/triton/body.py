@@ -153,7 +153,7 @@ class Body(ABC):
         k, z = self.of.once.index(v), self.size(v)
         name = self.argument("once", k, v)
         at = f"{name} + zero" if z is None else f"{name} + lane{z}, mask=in{z}, other=0.0"
-        if sum(len(x.shape) < 2 for x in self.of.once) <= HELD:
+        if sum(len(x.shape) < 2 for x in self.of.once) <= HELD and not self.of.crowded:
             self._first(f"once_{k}", f"tl.load({at}).to(ACC)")
         else:
             self.lines.append(f"once_{k} = tl.load({at}).to(ACC)")

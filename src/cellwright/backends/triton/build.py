@@ -77,7 +77,11 @@ def constants(
 
 def options(tiles: Tiles) -> dict[str, object]:
     """How it is compiled and launched. A grid whose programs meet has to run all at once."""
-    found: dict[str, object] = {"num_warps": tiles.warps, "enable_fp_fusion": FUSION}
+    found: dict[str, object] = {
+        "num_warps": tiles.warps,
+        "num_stages": 1,  # loops read ahead themselves; past a barrier nobody may
+        "enable_fp_fusion": FUSION,
+    }
     if tiles.regime == "shared" and not interpreting():
         found["launch_cooperative_grid"] = True
     return found

@@ -181,6 +181,9 @@ class _Loop(Body):
     # --- streams ---------------------------------------------------------------------------------
 
     def load(self, name: str, place: str, v: Value) -> None:
+        if not self._ahead:
+            super().load(name, place, v)
+            return
         z = self.size(v)
         mask = "live" if z is None else f"live & in{z}"
         self.fetched[name] = f"tl.load({place}, mask={mask}, other=0.0)"
@@ -188,7 +191,9 @@ class _Loop(Body):
     @property
     def _ahead(self) -> int:
         """For how many steps ahead streams are read: units that are independent wait for nothing
-        else."""
+        else; where registers are short, none is kept for later."""
+        if self.of.crowded:
+            return 0
         return 1 if self.of.whole or self.of.summed else AHEAD
 
     def _first_steps(self) -> Iterator[str]:

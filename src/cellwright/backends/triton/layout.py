@@ -20,6 +20,10 @@ from cellwright.schedule.stages import Schedule, Stage, schedule
 
 __all__ = ["ACCUMULATED", "Layout", "Segment", "layout"]
 
+CROWDED = 75
+"""Beyond how many tiles a step of a loop with matrices is crowded: seen in what compiled kernels
+spill."""
+
 ACCUMULATED = 8
 """How many totals the loop adds up in registers at the most; torch adds up the others."""
 
@@ -230,6 +234,17 @@ class Layout:
                 for m in learned
             }
         return found.pop() if len(found) == 1 else 1
+
+    @cached_property
+    def held(self) -> int:
+        """How many tiles a step of the loop works with: not all at once, but the more, the more."""
+        computed = sum(len(segment.products) + len(segment.values) for segment in self.loop)
+        return computed + len(self.once) + len(self.accumulated)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether a step leaves no registers for what could be kept for the next ones."""
+        return bool(self.whole) and self.held > CROWDED
 
     @cached_property
     def buffers(self) -> tuple[Value, ...]:

@@ -224,7 +224,7 @@ def _elementwise(n: list[int], rows: int, regime: str, numbers: int) -> Tiles:
 def _fit(n: list[int], rows: int, of: Layout) -> Tiles:
     """Tiles of whole rows; of 16, and 8 units a warp, where they are multiplied by matrices."""
     least = 16 if of.whole else 1
-    tiles = _rows(n, rows, "fit", least, _held(of))
+    tiles = _rows(n, rows, "fit", least, of.held)
     return replace(tiles, warps=min(16, max(4, max(tiles.units) // 8))) if of.whole else tiles
 
 
@@ -234,12 +234,6 @@ def _rows(n: list[int], rows: int, regime: str, least: int, held: int) -> Tiles:
     high = max(least, min(4, 256 // max(units)), 1)
     warps = _warps(high * max(units) * held, 4)
     return Tiles(regime, high, units, tuple(n), units, warps, (ceil(rows / high), 1))
-
-
-def _held(of: Layout) -> int:
-    """How many tiles a step of the loop works with: not all at once, but the more, the more."""
-    computed = sum(len(segment.products) + len(segment.values) for segment in of.loop)
-    return computed + len(of.once) + len(of.accumulated)
 
 
 def _warps(numbers: int, least: int) -> int:
