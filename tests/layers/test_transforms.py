@@ -189,7 +189,7 @@ def test_an_argument_computed_from_another_is_not_counted_twice() -> None:
 @pytest.mark.parametrize("save", [False, True])
 def test_opcheck(save: bool, memory: str) -> None:
     layer = Recurrent("lstm", 3, 2)
-    plan = layer.steps[False, False].plan("auto", memory, reverse=False)
+    plan = layer.steps[False, False].plan("auto", memory, reverse=False, heads=1)
     names = _saved(plan.program, memory, plan.by) if save else ""
     tensors = ([torch.randn(20, 2, 3)], [torch.zeros(2, 2), torch.zeros(2, 2)],
                [w.detach().requires_grad_(save) for w in layer.parameters()],
@@ -225,7 +225,7 @@ def test_opcheck_of_random_programs(p: Program) -> None:
 def test_results_are_contiguous_where_a_state_is_not() -> None:
     """Elementwise operations of torch keep the strides of what they are given."""
     layer = Recurrent(parse("h' = tanh(h) + W x"), 3, 4)
-    plan = layer.steps[False, False].plan("auto", "fast", reverse=False)
+    plan = layer.steps[False, False].plan("auto", "fast", reverse=False, heads=1)
     tensors = [torch.randn(5, 2, 3)], [torch.randn(4, 2).t()], list(layer.parameters()), None, None
     results = _run(*plan, _saved(plan.program, "fast", plan.by), *tensors)
     assert all(result.is_contiguous() for result in results)
