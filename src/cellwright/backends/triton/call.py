@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 import torch
 from torch import Tensor
 
-from cellwright.backends.reference import Env, Evaluation, scalar
+from cellwright.backends.reference import Env, scalar
 from cellwright.backends.triton import tiles as tiling
 from cellwright.backends.triton.build import constants, device_limits, load, options
 from cellwright.backends.triton.emit import emit
@@ -56,9 +56,11 @@ class Call:
             self.memory["final", v] = torch.empty_like(x, memory_format=torch.contiguous_format)
         self.env = self._once(parameters)
         for v in self.of.once:
-            kind = "matrix" if len(v.shape) == 2 else "once"
-            turned = kind == "matrix" and self.like.element_size() == 2  # is as good to multiply by
-            self.memory[kind, v] = self.env[v] if turned else self.env[v].contiguous()
+            if len(v.shape) < 2:
+                self.memory["once", v] = self.env[v].contiguous()
+        for v in self.of.matrices:  # in 16 bits it is as good to multiply by a turned one
+            short = self.like.element_size() == 2
+            self.memory["matrix", v] = self.env[v] if short else self.env[v].contiguous()
         if self.of.accumulated:
             for v, x in self._each_total(self._totals):
                 self.memory["total", v] = x
@@ -102,19 +104,16 @@ class Call:
         Matrices stay what they are."""
         of = self.of
         given = dict(zip((q.value for q in self.program.parameters), parameters, strict=True))
-        env: Env = given
-        if of.made:
-            env = {
-                v: x.to(self.wide) if x.dim() < 2 or v in of.applied else x
-                for v, x in given.items()
-            }
+        env: Env = {
+            v: x.to(self.wide) if of.made and (x.dim() < 2 or v in of.applied) else x
+            for v, x in given.items()
+        }
         for v in of.numbers:
             number = scalar(v, self.program, self.sizes)
             env[v] = torch.tensor(number, dtype=self.wide, device=self.like.device)
-        if of.made:
-            Evaluation(of.made, joined=False)(env, self.sizes)
-            env |= {v: x for v, x in given.items() if v in of.applied}
-        return env | {v: given[v.args[0]].mT for v in of.turned}
+        of.evaluation(env, self.sizes)
+        as_given = {v: x for v, x in given.items() if v in of.applied}
+        return env | as_given | {v: given[v.args[0]].mT for v in of.turned}
 
     # --- memory ----------------------------------------------------------------------------------
 

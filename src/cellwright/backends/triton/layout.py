@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+from cellwright.backends.reference import Evaluation
 from cellwright.backends.triton.products import groups
 from cellwright.program.ops import LEAVES, Value, topological
 from cellwright.program.program import Program
@@ -82,6 +83,11 @@ class Layout:
         """What `once` is made of, in a runnable order, transposed matrices aside."""
         values = topological(self.once)
         return tuple(v for v in values if v.op not in LEAVES and v.op != "transpose")
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """What computes `made`."""
+        return Evaluation(self.made, joined=False)
 
     @cached_property
     def applied(self) -> frozenset[Value]:
@@ -158,13 +164,13 @@ class Layout:
         for left, _, _ in self.outers:
             lefts.setdefault(left.shape[0], []).append(left)
         wanted += [tuple(dict.fromkeys(group)) for group in lefts.values()]
-        found, placed = [], {*self.schedule.outputs}
-        for group in wanted:
-            members = tuple(v for v in group if v in self.streams and v not in placed)
-            placed.update(members)
-            found.append(members)
-        found += [(v,) for v in self.streams if v not in placed or v in self.schedule.outputs]
-        return tuple(members for members in found if members)
+        found: list[tuple[Value, ...]] = [(v,) for v in dict.fromkeys(self.schedule.outputs)]
+        placed = {*self.schedule.outputs}
+        for group in (*wanted, *((v,) for v in self.streams)):
+            if members := tuple(v for v in group if v in self.streams and v not in placed):
+                placed.update(members)
+                found.append(members)
+        return tuple(found)
 
     @cached_property
     def streams(self) -> tuple[Value, ...]:

@@ -63,29 +63,31 @@ class Joined:
 
 def one(parts: Sequence[Tensor]) -> Tensor:
     """Matrices as one, each below the one before; without a copy, where memory has them so."""
-    first, rows = parts[0], 0
-    for x in parts:
-        below = x.data_ptr() == first.data_ptr() + rows * first.stride(0) * first.element_size()
-        below &= x.untyped_storage().data_ptr() == first.untyped_storage().data_ptr()
-        if not below or x.stride() != first.stride():
-            return torch.cat(list(parts))
-        rows += x.shape[0]
-    return first.as_strided((rows, first.shape[1]), first.stride())
+    found = _in_a_row(parts, 0)
+    return torch.cat(list(parts)) if found is None else found
 
 
 def across(parts: Sequence[Tensor]) -> Tensor | None:
     """Matrices as one, where they lie side by side in memory; None where they do not."""
     first = parts[0]
-    width = 0
+    if len(parts) == 1:
+        return first
+    apart = first.stride(1) != 1 or sum(x.shape[1] for x in parts) > first.stride(0)
+    return None if apart else _in_a_row(parts, 1)
+
+
+def _in_a_row(parts: Sequence[Tensor], dim: int) -> Tensor | None:
+    """Matrices as one, where each begins in memory where the one before ends in that dimension."""
+    first = parts[0]
+    shape = list(first.shape)
+    shape[dim] = 0
     for x in parts:
-        beside = x.data_ptr() == first.data_ptr() + width * first.element_size()
-        beside &= x.untyped_storage().data_ptr() == first.untyped_storage().data_ptr()
-        if not beside or x.stride() != first.stride() or x.stride(1) != 1:
-            return first if len(parts) == 1 else None
-        width += x.shape[1]
-    if len(parts) > 1 and width > first.stride(0):
-        return None
-    return first.as_strided((first.shape[0], width), first.stride())
+        begins = first.data_ptr() + shape[dim] * first.stride(dim) * first.element_size()
+        same = x.untyped_storage().data_ptr() == first.untyped_storage().data_ptr()
+        if x.data_ptr() != begins or not same or x.stride() != first.stride():
+            return None
+        shape[dim] += x.shape[dim]
+    return first.as_strided(shape, first.stride())
 
 
 def outer(

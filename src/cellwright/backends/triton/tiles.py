@@ -120,7 +120,8 @@ def _loop_tiles(
         return _fit(n, B, of)
     if regime == "shared":
         assert rows
-        return _slices(n, B, rows, _slots(of, sizes), _narrowest(of, sizes))
+        narrowest = power(min(sizes[x.shape[0]] for x in of.whole), 16)
+        return _slices(n, B, rows, _slots(of, sizes), narrowest)
     return None
 
 
@@ -134,7 +135,7 @@ def segment_tiles(of: Layout, kernel: Kernel, sizes: Mapping[str, int], rows: in
         return _elementwise(n, rows, "segments", 128 if rows < 2**14 else 1024)
     if power(max(n)) > 2**16:
         raise CellwrightError(f"sums over units go up to {2**16} of them, got {max(n)}")
-    return _rows(n, rows, "segments", 1, kernel.values)
+    return _rows(n, rows, "segments", kernel.values)
 
 
 # --- what fits ----------------------------------------------------------------------------------
@@ -167,15 +168,16 @@ def _too_large(of: Layout, sizes: Mapping[str, int], itemsize: int, most: Limits
     return None
 
 
+def _widest(of: Layout, sizes: Mapping[str, int]) -> int:
+    """Units, padded, of the widest vector that a matrix of the loop multiplies."""
+    return power(max(sizes[x.shape[0]] for x in of.whole), 16)
+
+
 def _slots(of: Layout, sizes: Mapping[str, int]) -> int:
     """How many programs share the units of some sequences, each with 16 of the widest vector: one,
     in Triton's interpreter, which runs programs one after another, so that none may wait for a
     later one."""
-    return 1 if interpreting() else power(max(sizes[x.shape[0]] for x in of.whole), 16) // 16
-
-
-def _narrowest(of: Layout, sizes: Mapping[str, int]) -> int:
-    return power(min(sizes[x.shape[0]] for x in of.whole), 16)
+    return 1 if interpreting() else _widest(of, sizes) // 16
 
 
 def _shared_rows(
@@ -189,12 +191,8 @@ def _shared_rows(
     slots = _slots(of, sizes)
     matrices = _bytes(of, sizes, itemsize, slots)
     for rows in (16, 32):
-        vectors = 2 * rows * power(max(sizes[x.shape[0]] for x in of.whole), 16) * itemsize
-        if (
-            slots > 1
-            and slots * ceil(B / rows) <= most.programs
-            and matrices + vectors <= most.shared
-        ):
+        needed = matrices + 2 * rows * _widest(of, sizes) * itemsize
+        if slots > 1 and slots * ceil(B / rows) <= most.programs and needed <= most.shared:
             return rows
     return None
 
@@ -223,23 +221,20 @@ def _elementwise(n: list[int], rows: int, regime: str, numbers: int) -> Tiles:
 
 def _fit(n: list[int], rows: int, of: Layout) -> Tiles:
     """Tiles of whole rows; of 16, and 8 units a warp, where they are multiplied by matrices."""
-    least = 16 if of.whole else 1
-    tiles = _rows(n, rows, "fit", least, of.held)
-    return replace(tiles, warps=min(16, max(4, max(tiles.units) // 8))) if of.whole else tiles
+    if not of.whole:
+        return _rows(n, rows, "fit", of.held)
+    tiles = _rows(n, rows, "fit", of.held, least=16)
+    return replace(tiles, warps=min(16, max(4, max(tiles.units) // 8)))
 
 
-def _rows(n: list[int], rows: int, regime: str, least: int, held: int) -> Tiles:
-    """Tiles of whole rows."""
+def _rows(n: list[int], rows: int, regime: str, held: int, least: int = 1) -> Tiles:
+    """Tiles of whole rows, of at least so many units and sequences. 4 warps, or 8 where a thread
+    would have more numbers than registers; with more than that, threads have fewer registers
+    each."""
     units = tuple(power(k, least) for k in n)
     high = max(least, min(4, 256 // max(units)), 1)
-    warps = _warps(high * max(units) * held, 4)
+    warps = 4 if high * max(units) * held <= 4 * 32 * 400 else 8
     return Tiles(regime, high, units, tuple(n), units, warps, (ceil(rows / high), 1))
-
-
-def _warps(numbers: int, least: int) -> int:
-    """4, or 8 where a thread would have more numbers than registers; with more than that, threads
-    have fewer registers each."""
-    return least if numbers <= least * 32 * 400 else 8
 
 
 def _slices(n: list[int], B: int, rows: int, slots: int, narrowest: int) -> Tiles:
@@ -248,6 +243,5 @@ def _slices(n: list[int], B: int, rows: int, slots: int, narrowest: int) -> Tile
     units = tuple(power(w) for w in widths)
     across = max(ceil(k / w) for k, w in zip(n, widths, strict=True))
     whole = tuple(power(k, 16) for k in n)
-    warps = 8
-    parts = min(warps, narrowest // 16)
-    return Tiles("shared", rows, units, widths, whole, warps, (ceil(B / rows), across), parts)
+    warps, grid = 8, (ceil(B / rows), across)
+    return Tiles("shared", rows, units, widths, whole, warps, grid, min(warps, narrowest // 16))
