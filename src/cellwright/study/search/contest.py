@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from optuna.samplers import BaseSampler
@@ -92,16 +92,19 @@ class Contest:
 
         A study of no more trials than these then has it for its best.
         """
-        before = (done.run for n, done in self.lane.done(number).items() if done.run.metrics)
-        return bool(run.metrics) and all(self._place(run) < self._place(one) for one in before)
+        before = {n: done.run for n, done in self.lane.done(number).items()}
+        return number in self._leading(before | {number: run})
 
     @property
     def leading(self) -> set[int]:
         """The trials that lead, those beyond the budget included."""
+        return self._leading({n: done.run for n, done in self.lane.done().items()})
+
+    def _leading(self, runs: Mapping[int, Run]) -> set[int]:
         found, best = set(), None
-        for number, done in self.lane.done().items():
-            place = self._place(done.run)
-            if done.run.metrics and (best is None or place < best):
+        for number, run in runs.items():
+            place = self._place(run)
+            if run.metrics and (best is None or place < best):
                 found.add(number)
                 best = place
         return found
