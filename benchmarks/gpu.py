@@ -34,7 +34,6 @@ from saved import carry_out
 
 CUDA = torch.device("cuda")
 ALLOWED = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
-CELLS = tuple(cell_names())
 KIN = ("peephole_lstm", "coupled_lstm", "cifg", "janet", "nbrc")
 ELEMENTWISE = ("ind_rnn", "sru", "min_gru", "min_lstm", "rg_lru", "hgrn")
 
@@ -177,11 +176,11 @@ def loop() -> Iterator[str]:
     steps in torch; and beside `torch.compile` of that loop at 16 steps, times 32, as compiling it
     for more takes minutes. To be at least 40x the eager loop."""
     T, B, H, dtype = 512, 16, 64, torch.bfloat16
-    _compile((name, T, B, H, dtype, 1) for name in CELLS)
+    _compile((name, T, B, H, dtype, 1) for name in cell_names())
     yield "| cell | ms | eager loop | | compiled, times 32 | |"
     yield "|---|---|---|---|---|---|"
     ratios = []
-    for name in CELLS:
+    for name in cell_names():
         m, x = own(name, H, H, dtype), inputs(T, B, H, dtype)
         mine = timed({"": step(m, x, True)})[""]
         eager = timed({"": step(Loop(m), x, True)}, turns=1)[""]
@@ -202,21 +201,21 @@ def dense() -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|---|---|"
     sizes = [(512, 16, 64), (512, 16, 256), (1024, 16, 512), (1024, 16, 768), (512, 16, 1024)]
     sizes += [(512, 128, 512)]
-    both, types = ("lstm", "gru"), (torch.float16, torch.float32, torch.bfloat16)
-    _compile((name, *size, dtype, 1) for name in both for dtype in types for size in sizes)
+    types = {torch.float16: sizes, torch.float32: sizes, torch.bfloat16: sizes[:3]}
+    modules = {"lstm": nn.LSTM, "gru": nn.GRU}
+    runs = [(name, *size, dtype) for name in modules for dtype in types for size in types[dtype]]
+    _compile((*run, 1) for run in runs)
     haste = _library("haste_pytorch")
-    for name, module in zip(both, (nn.LSTM, nn.GRU), strict=True):
-        for dtype in types:
-            for T, B, H in sizes[:3] if dtype == torch.bfloat16 else sizes:
-                x = inputs(T, B, H, dtype)
-                layers = {"own": own(name, H, H, dtype), "cuDNN": module(H, H).to(CUDA, dtype)}
-                if haste and dtype == torch.float32:
-                    layers["haste"] = getattr(haste, module.__name__)(H, H).to(CUDA)
-                row = [
-                    _beside(timed({k: step(m, x, training) for k, m in layers.items()}), 1)
-                    for training in (True, False)
-                ]
-                yield f"| `{name}` | {T}, {B}, {H} | {_short(dtype)} | {' | '.join(row)} |"
+    for name, T, B, H, dtype in runs:
+        x, module = inputs(T, B, H, dtype), modules[name]
+        layers = {"own": own(name, H, H, dtype), "cuDNN": module(H, H).to(CUDA, dtype)}
+        if haste and dtype == torch.float32:
+            layers["haste"] = getattr(haste, module.__name__)(H, H).to(CUDA)
+        row = [
+            _beside(timed({k: step(m, x, training) for k, m in layers.items()}), 1)
+            for training in (True, False)
+        ]
+        yield f"| `{name}` | {T}, {B}, {H} | {_short(dtype)} | {' | '.join(row)} |"
 
 
 HEADS = ((512, 16, 1), (1024, 16, 12), (1024, 128, 12))
