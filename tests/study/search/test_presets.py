@@ -92,6 +92,9 @@ def test_ranges_are_overridden_in_their_place_and_sizes_exclude_each_other() -> 
     assert "parameters" not in [r.name for r in found.ranges]
     assert "batch_size" not in found.left_to_task
     assert found.fixed["batch_size"] == 4
+    found = modern.overridden({"patience": "10", "epochs": "100", "clip_norm": "0.1,10"})
+    assert found.left_to_task == ("batch_size", "averaging")
+    assert (found.fixed["patience"], found.fixed["epochs"]) == (10, 100)
     fixed = modern.overridden({"parameters": "500"}).overridden({"hidden_size": "9"}).fixed
     assert "parameters" not in fixed
     assert fixed["hidden_size"] == 9
@@ -140,6 +143,7 @@ def test_what_means_nothing_to_the_optimizer_is_refused(name: str) -> None:
         ("dropout", "0,1", "must be at least 0 and at most 0.99, got 1"),
         (MOMENTUM, "0.1,2", "must be more than 0 and at most 1, got 2"),
         ("weight_decay", "0,1", "must be more than 0, got 0"),
+        ("epochs", "10,20", "epochs is the same in all trials, .* give one number, not 10,20"),
     ],
 )
 def test_a_wrong_range_is_told(name: str, text: str, message: str) -> None:

@@ -48,6 +48,8 @@ class Hyperparameter:
     """Whether it has to be more than 0 where it is fixed, too."""
     optimizer: Optimizer | None = None
     """The only one that it means something to; None where it does to all."""
+    searched: bool = True
+    """Whether trials may differ in it."""
 
 
 TABLE: Final[Mapping[str, Hyperparameter]] = {
@@ -67,6 +69,16 @@ TABLE: Final[Mapping[str, Hyperparameter]] = {
         Hyperparameter("dropout", "share of what the readout reads", most=0.99),
         Hyperparameter("input_noise", "standard deviation of what is added to the input"),
         Hyperparameter("batch_size", "sequences a step", least=1, log=True, integer=True),
+        Hyperparameter(
+            "clip_norm", "the norm of all gradients together, at the most", log=True, positive=True
+        ),
+        Hyperparameter(
+            "patience", "epochs without a better validation that end a trial",
+            least=1, log=True, integer=True
+        ),
+        Hyperparameter(
+            "epochs", "of a trial, at the most", least=1, integer=True, searched=False
+        ),
     )
 }  # fmt: skip
 """By name."""
@@ -116,6 +128,11 @@ def parsed(name: str, text: str) -> Range | int | float:
         raise OptionError(
             f"{name} is searched in a range of {kind}, LOW,HIGH, or fixed at one of them, VALUE; "
             f"got {text!r}"
+        )
+    if len(numbers) == 2 and not row.searched:
+        raise OptionError(
+            f"{name} is the same in all trials, which are compared after the same epochs: give one "
+            f"number, not {text}"
         )
     low, high = numbers[0], numbers[-1]
     _check(row, low, positive=row.positive or (row.log and len(numbers) == 2))
