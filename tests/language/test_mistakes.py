@@ -167,7 +167,9 @@ MISTAKES = {
     "unknown header": Mistake("foo: bar\nh' = W x", 1, "foo", "foo is no header", "Headers are title, paper, like"),
     "init of what is no vector": Mistake("init W = 1\nh' = W x", 1, "W", "W is not expected after init", "init b_f = 1, for a learned vector b_f"),
     "init of an equation": Mistake("init a = 1\na = W x\nh' = a", 1, "a", "a is no learned vector", "a name with a small first letter"),
-    "init of nothing": Mistake("init b = 1\nh' = W x", 1, "b", "b is no learned vector", "no equation sets"),
+    "cycle without a state": Mistake("z = σ(R h + b)\nh = z * tanh(W x)", 1, "h", "a cycle: z → h → z", "is a state: h' = …"),
+    "init misspelt": Mistake("init b_g = 1\nh' = tanh(W x + b_f)", 1, "b_g", "b_g is no learned vector", "no equation sets: b_f."),
+    "init of nothing": Mistake("init b = 1\nh' = W x", 1, "b", "b is no learned vector", "no equation sets; there is none here."),
     "init twice": Mistake("init b = 1\ninit b = 2\nh' = W x + b", 2, "b", "b has an initial value already", "Remove one"),
     "init without a number": Mistake("init b = c\nh' = W x + b", 1, "c", "c is not expected after =", "Write init b_f = 1"),
     "const without a number": Mistake("const a\nh' = W x + a", 1, " ", "the line ends too early", "Write const dt = 0.1"),
@@ -455,3 +457,5 @@ def test_what_is_no_name() -> None:
         cell(3)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"the text of a cell is a string, got PosixPath; .* path"):
         parse(Path("my.cell"))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="the name of a cell is a string, got int"):
+        parse("h' = tanh(W x)", name=3)  # type: ignore[arg-type]

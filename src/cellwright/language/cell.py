@@ -120,8 +120,10 @@ def program(text: str, source: str = "<text>") -> Program:
 def parse(text: str, name: str = "cell", source: str | None = None) -> Cell:
     """Read a cell from its text; `source` names it in errors.
 
-    Raises CellError where the text is no cell.
+    Raises CellError where the text is no cell, TypeError for what is no string.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a cell is a string, got {type(name).__name__}")
     return _cell(text, name, source or name + SUFFIX, {})
 
 

@@ -101,14 +101,15 @@ class _Elaboration:
         return [e for n, e in pairs if e.value in needed or base(n) not in spared]
 
     def _check_inits(self, leaves: Iterable[Value]) -> None:
-        vectors = {v.attr for v in leaves if v.op == "parameter" and len(v.shape) == 1}
+        vectors = {str(v.attr) for v in leaves if v.op == "parameter" and len(v.shape) == 1}
         bases = {base(n) for n in self.names.inits if n != base(n) and plain(n) in vectors}
         for name in self.names.inits:
             if plain(name) not in vectors and base(name) not in bases | self.found.text.unread:
+                known = f": {', '.join(sorted(vectors))}" if vectors else "; there is none here"
                 raise CellError(
                     f"{name} is no learned vector",
-                    "init gives a learned vector its initial value: a name with a small first "
-                    "letter that no equation sets.",
+                    "init gives a learned vector its initial value, a name with a small first "
+                    f"letter that no equation sets{known}.",
                     self.names.inits_at[name],
                 )
 

@@ -161,11 +161,12 @@ def check_order(equations: list[s.Statement], names: Names) -> None:
             if line[name] < i:
                 continue
             here = st.at(node)
+            state = f"A value that lives from step to step is a state: {prime(name)} = …"
             if line[name] == i:
                 remedy = (
                     f"Write {name[:-1]} for the value from the step before."
                     if name.endswith("'")
-                    else f"A value that lives from step to step is a state: {prime(name)} = …"
+                    else state
                 )
                 raise CellError(f"{name} is defined by itself", remedy, here)
             cycle = _path(lambda k: (line[n] for n, _ in reads[k]), line[name], i)
@@ -177,10 +178,11 @@ def check_order(equations: list[s.Statement], names: Names) -> None:
             )
             if cycle:
                 chain = " → ".join([_name_of(equations[k]) for k in [i, *cycle]])
+                broken = "Break it: one of these must read the step before, as a state does."
+                forgotten = not any(other.endswith("'") for other in line)
                 raise CellError(
                     f"a cycle: {chain}",
-                    (before or "Break it: one of these must read the step before, as a state does")
-                    + ".",
+                    f"{before}." if before else state if forgotten else broken,
                     here,
                 )
             later = at > st.place.line
