@@ -98,6 +98,13 @@ def test_a_partial_result_says_so() -> None:
     )
 
 
+def test_data_too_small_to_tell_cells_apart_are_said() -> None:
+    found = comparison({"lstm": A, "gru": B})
+    small = replace(found.dataset, sizes={"sequences": (60, 19, 20)})
+    (said,) = {*sentences(replace(found, dataset=small))} - {*sentences(found)}
+    assert said.startswith("Of sequences validation has 19: by fewer than 20 cells cannot be told")
+
+
 def test_runs_cut_short_are_said() -> None:
     found = sentences(comparison({"lstm": A, "gru": B}, stopped="time"))
     assert any("10 runs ended because time was up" in s for s in found)

@@ -140,6 +140,8 @@ def _caveats(comparison: Comparison, standings: Sequence[Standing]) -> list[str]
         found.append(f"This is a partial result: {missing} of {total} runs are not finished.")
     if comparison.settings.seeds == 1:
         found.append("One seed cannot tell cells apart; --seeds 5 can.")
+    if comparison.dataset.warning:
+        found.append(comparison.dataset.warning)
     trivial, metric = comparison.dataset.trivial, comparison.dataset.metric
     for s in standings:
         found += unlearned(s.cell, s.mean, trivial, metric)

@@ -196,6 +196,13 @@ def test_a_partial_study_says_what_is_missing() -> None:
     assert "No trial has finished yet</h1>" in _rendered("all diverged")
 
 
+def test_data_too_small_to_tell_cells_apart_are_told_before_the_figures() -> None:
+    text = Page(_rendered("by seeds")).text
+    assert text.index("validation has 5 and test has 7: by fewer than 20") < text.index("Ranking")
+    enough = find(searched(sizes={"sequences": (60, 20, 20)}))
+    assert not any("fewer than 20" in line for line in caveats(enough))
+
+
 def test_an_optimum_at_the_edge_is_told_before_the_figures() -> None:
     """Trials are best at 1e-2, where the range ends."""
     found = find(STATES["by searches"])

@@ -101,6 +101,8 @@ def caveats(found: Findings) -> list[str]:
     """What to be careful about, the most important first."""
     study, metric = found.study, found.metric
     said = remarks.missing(study)
+    if study.dataset.warning:
+        said.append(study.dataset.warning)
     for place in found.places:
         said += unlearned(place.cell, place.mean, study.dataset.trivial, metric)
     for one in map(study.of, found.order):
