@@ -203,6 +203,20 @@ def test_data_too_small_to_tell_cells_apart_are_told_before_the_figures() -> Non
     assert not any("fewer than 20" in line for line in caveats(enough))
 
 
+def test_unequal_time_is_told() -> None:
+    """Of cells that share minutes, where one was added later."""
+    study = STATES["by searches"]
+    fair = replace(study, settings=replace(study.settings, trials=None, minutes=1.0))
+    lstm, *others = fair.cells
+    half = replace(lstm, trials=lstm.trials[: len(lstm.trials) // 2])
+    unfair = replace(fair, cells=(half, *others))
+    (said,) = {*caveats(find(unfair))} - {*caveats(find(fair))}
+    assert said.startswith("Cells had unequal time: ")
+    assert ", lstm " in said
+    by_trials = replace(unfair, settings=study.settings)
+    assert said not in caveats(find(by_trials))
+
+
 def test_an_optimum_at_the_edge_is_told_before_the_figures() -> None:
     """Trials are best at 1e-2, where the range ends."""
     found = find(STATES["by searches"])

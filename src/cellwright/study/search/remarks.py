@@ -6,9 +6,9 @@ from collections.abc import Collection
 from math import isfinite
 
 from cellwright.study.search.results import Searched, Study
-from cellwright.study.words import plural
+from cellwright.study.words import duration, plural
 
-__all__ = ["broken_off", "diverged", "edges_of_best", "missing"]
+__all__ = ["broken_off", "diverged", "edges_of_best", "missing", "unequal"]
 
 
 def missing(study: Study) -> list[str]:
@@ -26,6 +26,21 @@ def missing(study: Study) -> list[str]:
     if not parts:
         return []
     return [f"This is a partial result: {' and '.join(parts)} are not finished."]
+
+
+def unequal(study: Study) -> list[str]:
+    """Where cells share time, and one had much more, from a command before."""
+    if study.settings.minutes is None or not study.complete:
+        return []
+    ordered = sorted(study.cells, key=lambda one: one.seconds)
+    least, most = ordered[0], ordered[-1]
+    if most.seconds < 1.25 * least.seconds:
+        return []
+    return [
+        f"Cells had unequal time: {most.cell} {duration(most.seconds)}, {least.cell} "
+        f"{duration(least.seconds)}. A study that is given another cell, or other --minutes, "
+        "shares anew; who searched for longer has the better chance."
+    ]
 
 
 def edges_of_best(study: Study, cell: str, told: Collection[str] = ()) -> list[str]:

@@ -43,6 +43,11 @@ class Searched:
     model: str | None
     """The best trial's, as a path from the study's folder; None where it is on another machine."""
 
+    @property
+    def seconds(self) -> float:
+        """Of its trainings together, whichever command did them."""
+        return sum(run.seconds for run in (*(t.run for t in self.trials), *self.again))
+
     def best(self, metric: Metric) -> Trial | None:
         """The trial with the best validation, of those that were not given up if there are any."""
         finite = [t for t in self.trials if isfinite(t.run.valid)]
@@ -103,9 +108,8 @@ class Study:
 
     @property
     def seconds(self) -> float:
-        """Of all trainings together, whichever command did them."""
-        runs = (r for one in self.cells for r in (*(t.run for t in one.trials), *one.again))
-        return sum(run.seconds for run in runs)
+        """Of all trainings together."""
+        return sum(one.seconds for one in self.cells)
 
     def of(self, cell: str) -> Searched:
         """What was found of that cell."""

@@ -103,6 +103,7 @@ def caveats(found: Findings) -> list[str]:
     said = remarks.missing(study)
     if study.dataset.warning:
         said.append(study.dataset.warning)
+    said += remarks.unequal(study)
     for place in found.places:
         said += unlearned(place.cell, place.mean, study.dataset.trivial, metric)
     for one in map(study.of, found.order):
