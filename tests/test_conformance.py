@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import seed as with_seed
 
 from cellwright.backends import reference
-from cellwright.backends.cpu import build
 from cellwright.backends.cpu.team import Team
 from cellwright.backends.registry import BACKENDS
 from cellwright.language import Cell, cell, cell_names
@@ -94,7 +93,7 @@ def test_every_cell_in_float32_is_as_near_as_torch(name: str, backend: str) -> N
 
 @pytest.mark.parametrize("part", range(4))  # each may run in a process of its own
 @pytest.mark.parametrize("backend", BY_NAME)
-def test_random_programs_in_float64(quickly_built: None, backend: str, part: int) -> None:
+def test_random_programs_in_float64(backend: str, part: int) -> None:
     @with_seed(part)
     @settings(max_examples=25 if os.environ.get("CI") else 6)
     @given(programs(smooth=True, sums=False))
@@ -113,7 +112,7 @@ def test_random_programs_in_float64(quickly_built: None, backend: str, part: int
 @pytest.mark.parametrize("backend", COMPILED)
 @settings(max_examples=25 if os.environ.get("CI") else 10)
 @given(p=programs(smooth=True))
-def test_random_programs_with_sums(quickly_built: None, p: Program, backend: str) -> None:
+def test_random_programs_with_sums(p: Program, backend: str) -> None:
     given_ = arguments(p, {"I": 5, "H": 19, "K": 17}, 4, 3, torch.float64)
     tensors = [[x.detach() for x in xs] for xs in (given_.inputs, given_.states, given_.parameters)]
     for options in variations(4, 3)[::3]:
@@ -121,16 +120,6 @@ def test_random_programs_with_sums(quickly_built: None, p: Program, backend: str
         for some, wanted in zip(found[:3], expected[:3], strict=True):
             for a, b in zip(some, wanted, strict=True):
                 assert relative_error(a, b) <= 1e-9
-
-
-@pytest.fixture(scope="module")
-def quickly_built() -> Iterator[None]:
-    """Programs that are run but once: they are checked for what they compute, and cells, above, for
-    what the compiler's optimisation makes of it."""
-    build.load_kernels(double=True)  # those are for all tests
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "FLAGS", (*build.FLAGS, "-O0"))
-        yield
 
 
 def check(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 
@@ -17,7 +17,6 @@ from torch.nn.functional import layer_norm
 
 import cellwright
 from cellwright import LayerError, Recurrent, parse
-from cellwright.backends.cpu import build
 from cellwright.language import cell, cell_names
 from cellwright.layers.passes import passes
 from conformance import relative_error
@@ -384,16 +383,6 @@ def test_gradcheck_and_gradgradcheck(name: str, option: str) -> None:
     assert torch.autograd.gradgradcheck(run, inputs, fast_mode=True)
 
 
-@pytest.fixture(scope="module")
-def quickly_built() -> Iterator[None]:
-    """These programs are checked for what they compute; cells, elsewhere, for what the compiler's
-    optimisation makes of them."""
-    build.load_kernels(double=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "FLAGS", (*build.FLAGS, "-O0"))
-        yield
-
-
 def results(m: Recurrent, x: Tensor, **options: Tensor) -> list[Tensor]:
     torch.manual_seed(5)
     y, final = m(x, **options)
@@ -406,7 +395,7 @@ def results(m: Recurrent, x: Tensor, **options: Tensor) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_all_at_once_on_the_engine(quickly_built: None, name: str) -> None:
+def test_all_at_once_on_the_engine(name: str) -> None:
     """In training, with resets and lengths."""
     options = {**ALL, "recurrent_dropout_on": ("update", "state")[CELLS.index(name) % 2]}
     engine, reference = (layer(name, 5, backend=b, **options) for b in ("cpu", "reference"))
@@ -417,7 +406,7 @@ def test_all_at_once_on_the_engine(quickly_built: None, name: str) -> None:
 
 
 @pytest.mark.parametrize("option", [k for k in EACH if k != "residual"])
-def test_each_on_the_engine(quickly_built: None, option: str) -> None:
+def test_each_on_the_engine(option: str) -> None:
     for training in (True, False):
         engine, reference = (
             layer("lstm", 5, backend=b, **EACH[option]).train(training)
