@@ -36,13 +36,15 @@ build.FLAGS = (*build.FLAGS, "-DPOISON")
 
 # Cells in float64 are checked for what they compute, and those in float32, which people train in,
 # for what the compiler's optimisation makes of it: without it one compiles in a third of the time.
-def _built(source: str, double: bool) -> CDLL:
-    if double and source != build._kernel_source():
+# Of programs in float64 a quarter is optimised all the same, for what only they are tried with.
+# A flag would be the kernels' too, which all products are made by.
+def _unoptimised(source: str, double: bool) -> CDLL:
+    if double and source != build._kernel_source() and sum(source.encode()) % 4:
         source = f'#pragma GCC optimize("O0")\n{source}'
-    return native(source, double)
+    return _native(source, double)
 
 
-native, build._native = build._native, _built
+_native, build._native = build._native, _unoptimised
 
 torch.set_num_threads(1)
 

@@ -389,7 +389,7 @@ def test_data_check_warns_of_parts_that_are_too_small(tmp_path: Path) -> None:
         said = cellwright("data", "check", path, "--task", "forecast(horizon=2,context=2,season=2)")
         assert said.startswith("load: can be read, but is too small\n" if small else "load: ok\n")
         assert ("Of windows validation has" in said) == small
-        assert (": by fewer than 20 cells cannot be told apart" in said) == small
+        assert (": fewer than 20 say little of others" in said) == small
 
 
 def test_data_check_says_what_is_wrong(tmp_path: Path) -> None:

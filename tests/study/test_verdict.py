@@ -102,7 +102,7 @@ def test_data_too_small_to_tell_cells_apart_are_said() -> None:
     found = comparison({"lstm": A, "gru": B})
     small = replace(found.dataset, sizes={"sequences": (60, 19, 20)})
     (said,) = {*sentences(replace(found, dataset=small))} - {*sentences(found)}
-    assert said.startswith("Of sequences validation has 19: by fewer than 20 cells cannot be told")
+    assert said.startswith("Of sequences validation has 19: fewer than 20 say little")
 
 
 def test_runs_cut_short_are_said() -> None:

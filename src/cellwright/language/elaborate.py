@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from cellwright.language import syntax as s
 from cellwright.language.errors import CellError
 from cellwright.language.inference import Inference
-from cellwright.language.names import FUNCTIONS, base, plain, spelled, target_of
+from cellwright.language.names import FUNCTIONS, base, names_in, plain, spelled, target_of
 from cellwright.program.legality import check
 from cellwright.program.ops import (
     Value,
@@ -101,17 +101,24 @@ class _Elaboration:
         return [e for n, e in pairs if e.value in needed or base(n) not in spared]
 
     def _check_inits(self, leaves: Iterable[Value]) -> None:
-        vectors = {str(v.attr) for v in leaves if v.op == "parameter" and len(v.shape) == 1}
+        vectors = {v.name for v in leaves if v.op == "parameter" and len(v.shape) == 1}
         bases = {base(n) for n in self.names.inits if n != base(n) and plain(n) in vectors}
         for name in self.names.inits:
             if plain(name) not in vectors and base(name) not in bases | self.found.text.unread:
-                known = f": {', '.join(sorted(vectors))}" if vectors else "; there is none here"
                 raise CellError(
                     f"{name} is no learned vector",
-                    "init gives a learned vector its initial value, a name with a small first "
-                    f"letter that no equation sets{known}.",
+                    "init gives a learned vector its initial value: a name with a small first "
+                    f"letter that no equation sets. {self._those_of(vectors)}",
                     self.names.inits_at[name],
                 )
+
+    def _those_of(self, vectors: Collection[str]) -> str:
+        """Learned vectors as they are written: gains of `norm` are not."""
+        read = (names_in(equation.expression) for _, equation in self.found.equations)
+        known = list(dict.fromkeys(n for names in read for n, _ in names if plain(n) in vectors))
+        if not known:
+            return "There is none here."
+        return f"Here {'it is' if len(known) == 1 else 'they are'} {', '.join(known)}."
 
     def _check_sizes(self, leaves: Iterable[Value]) -> None:
         """Refuse a size that is named, and that nothing has whose size a layer knows."""

@@ -161,12 +161,11 @@ def check_order(equations: list[s.Statement], names: Names) -> None:
             if line[name] < i:
                 continue
             here = st.at(node)
-            state = f"A value that lives from step to step is a state: {prime(name)} = …"
             if line[name] == i:
                 remedy = (
                     f"Write {name[:-1]} for the value from the step before."
                     if name.endswith("'")
-                    else state
+                    else _state(name)
                 )
                 raise CellError(f"{name} is defined by itself", remedy, here)
             cycle = _path(lambda k: (line[n] for n, _ in reads[k]), line[name], i)
@@ -177,12 +176,10 @@ def check_order(equations: list[s.Statement], names: Names) -> None:
                 else ""
             )
             if cycle:
-                chain = " → ".join([_name_of(equations[k]) for k in [i, *cycle]])
-                broken = "Break it: one of these must read the step before, as a state does."
-                forgotten = not any(other.endswith("'") for other in line)
+                chain = [_name_of(equations[k]) for k in [i, *cycle]]
                 raise CellError(
-                    f"a cycle: {chain}",
-                    f"{before}." if before else state if forgotten else broken,
+                    f"a cycle: {' → '.join(chain)}",
+                    f"{before}." if before else _broken({*chain}),
                     here,
                 )
             later = at > st.place.line
@@ -194,6 +191,18 @@ def check_order(equations: list[s.Statement], names: Names) -> None:
                 + (f"{before}, or {move}." if before else f"{move.capitalize()}."),
                 here,
             )
+
+
+def _state(name: str) -> str:
+    return f"A value that lives from step to step is a state: {prime(name)} = …"
+
+
+def _broken(cycle: set[str]) -> str:
+    """How, where h, or the only one that may be, is a state that lacks its prime."""
+    plain_ones = [name for name in cycle if not name.endswith("'")]
+    if "h" in plain_ones or len(plain_ones) == 1:
+        return _state("h" if "h" in plain_ones else plain_ones[0])
+    return "Break it: one of these must read the step before, as a state does."
 
 
 def _name_of(st: s.Statement) -> str:

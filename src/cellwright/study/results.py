@@ -87,8 +87,8 @@ class Dataset:
         if not small:
             return None
         return (
-            f"Of {what} {listed(small)}: by fewer than {_ENOUGH} cells cannot be told apart, as "
-            "which ones these are decides more than the cell. Give more data, or a larger part to "
+            f"Of {what} {listed(small)}: fewer than {_ENOUGH} say little of others, and which ones "
+            "these are may decide more than the cell. Give more data, or a larger part to "
             "validation and test."
         )
 

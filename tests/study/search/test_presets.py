@@ -15,6 +15,7 @@ from cellwright.study.regime import Regime
 from cellwright.study.search.hyperparameters import Range, edges, parsed, regime
 from cellwright.study.search.presets import PRESETS, preset
 from cellwright.study.search.sampling import Numbered, seed_of
+from cellwright.study.search.study import settings_of
 from cellwright.study.sizes import hidden_size_for
 from cellwright.study.training import _optimizer
 from tiny import MUSIC
@@ -67,6 +68,12 @@ def test_every_preset_can_be_carried_out(name: str) -> None:
         for c in found.cells:
             made = regime(cell(c), MUSIC.ends, same, setting)
             assert made.learning_rate == setting["learning_rate"]
+
+
+def test_trials_of_one_epoch_are_not_given_up_early() -> None:
+    for epochs, given_up in (("1", False), ("2", True)):
+        chosen = preset("modern").overridden({"epochs": epochs})
+        assert settings_of(chosen, MUSIC, ("lstm",), "lstm").pruning == given_up
 
 
 def test_a_budget_of_parameters_is_the_same_for_every_cell() -> None:
@@ -124,14 +131,16 @@ def test_what_means_nothing_to_the_optimizer_is_refused(name: str) -> None:
             assert found.overridden({hyperparameter: "0.25,0.5"})
             continue
         for text in ("0.25,0.5", "0.25"):
-            with pytest.raises(OptionError, match=f"{hyperparameter}={text} would change nothing"):
+            with pytest.raises(OptionError, match=f"{hyperparameter}={text} would change") as told:
                 found.overridden({hyperparameter: text})
+            assert "epochs" not in str(told.value)  # which cannot be searched
 
 
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
         ("learning_rat", "1", r"no hyperparameter 'learning_rat'. There are:\n    parameters: "),
+        ("epoch", "1", r"\n    epochs: of a trial, at the most; one value"),
         ("learning_rate", "1e-2,1e-4", "has to go up"),
         ("learning_rate", "0,1", "must be more than 0, got 0"),
         ("learning_rate", "0", "must be more than 0, got 0"),
@@ -143,7 +152,9 @@ def test_what_means_nothing_to_the_optimizer_is_refused(name: str) -> None:
         ("dropout", "0,1", "must be at least 0 and at most 0.99, got 1"),
         (MOMENTUM, "0.1,2", "must be more than 0 and at most 1, got 2"),
         ("weight_decay", "0,1", "must be more than 0, got 0"),
-        ("epochs", "10,20", "epochs is the same in all trials, .* give one number, not 10,20"),
+        ("epochs", "10,20", "epochs is a budget, .* give one whole number, got '10,20'"),
+        ("patience", "all", "patience is a budget, .* give one whole number, got 'all'"),
+        ("epochs", "0", "epochs must be at least 1, got 0"),
     ],
 )
 def test_a_wrong_range_is_told(name: str, text: str, message: str) -> None:

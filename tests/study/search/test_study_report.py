@@ -15,6 +15,7 @@ from rich.console import Console
 from cellwright.study.results import Baseline
 from cellwright.study.search.again import between, tell
 from cellwright.study.search.findings import find, trials_of
+from cellwright.study.search.remarks import unequal
 from cellwright.study.search.report import render
 from cellwright.study.search.results import Study
 from cellwright.study.search.tables import as_markdown
@@ -24,7 +25,7 @@ from cellwright.study.statistics.importance import importances
 from cellwright.study.statistics.sentences import search_against, seeds_against
 from cellwright.study.statistics.trials import best
 from cellwright.study.statistics.versus import compare, compare_searches
-from cellwright.study.words import p_value
+from cellwright.study.words import duration, p_value
 from pages import HOSTILE, JSB, Page, check_page
 from searched import searched
 from trials import ACCURACY
@@ -198,23 +199,34 @@ def test_a_partial_study_says_what_is_missing() -> None:
 
 def test_data_too_small_to_tell_cells_apart_are_told_before_the_figures() -> None:
     text = Page(_rendered("by seeds")).text
-    assert text.index("validation has 5 and test has 7: by fewer than 20") < text.index("Ranking")
+    said = "validation has 5 and test has 7: fewer than 20 say little"
+    assert text.index(said) < text.index("Ranking")
     enough = find(searched(sizes={"sequences": (60, 20, 20)}))
     assert not any("fewer than 20" in line for line in caveats(enough))
 
 
-def test_unequal_time_is_told() -> None:
-    """Of cells that share minutes, where one was added later."""
+def test_who_searched_for_longer_than_its_share_is_told() -> None:
+    """As where a cell was added to a study by minutes."""
     study = STATES["by searches"]
-    fair = replace(study, settings=replace(study.settings, trials=None, minutes=1.0))
-    lstm, *others = fair.cells
-    half = replace(lstm, trials=lstm.trials[: len(lstm.trials) // 2])
-    unfair = replace(fair, cells=(half, *others))
-    (said,) = {*caveats(find(unfair))} - {*caveats(find(fair))}
-    assert said.startswith("Cells had unequal time: ")
-    assert ", lstm " in said
-    by_trials = replace(unfair, settings=study.settings)
-    assert said not in caveats(find(by_trials))
+    ran, seconds = study.environment, study.of("lstm").searched
+    shares = len(study.cells) * seconds / 60 / ran.workers
+
+    def told(*least: float, minutes: float | None = shares) -> list[str]:
+        """Of cells that searched for as many times as long as the LSTM did."""
+        cells = tuple(
+            replace(one, trials=(replace(one.trials[0], run=replace(run, seconds=k * seconds)),))
+            for one, k in zip(study.cells, least, strict=True)
+            for run in [one.trials[0].run]
+        )
+        settings = replace(study.settings, trials=None, minutes=minutes)
+        return unequal(replace(study, settings=settings, cells=cells))
+
+    assert told(1.0, 1.2, 0.3) == []
+    (said,) = told(1.0, 1.3, 1.0)
+    assert said.startswith(f"Cells searched for unequal times: each has {duration(seconds)} of")
+    assert f"and gru {duration(1.3 * seconds)} from commands before" in said
+    assert told(1.3, 1.3, 1.3) == []
+    assert told(1.0, 1.3, 1.0, minutes=None) == []
 
 
 def test_an_optimum_at_the_edge_is_told_before_the_figures() -> None:

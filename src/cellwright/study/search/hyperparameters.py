@@ -49,7 +49,8 @@ class Hyperparameter:
     optimizer: Optimizer | None = None
     """The only one that it means something to; None where it does to all."""
     searched: bool = True
-    """Whether trials may differ in it."""
+    """Whether trials may differ in it: who trains for longer is never worse, so a budget is the
+    same for all."""
 
 
 TABLE: Final[Mapping[str, Hyperparameter]] = {
@@ -74,7 +75,7 @@ TABLE: Final[Mapping[str, Hyperparameter]] = {
         ),
         Hyperparameter(
             "patience", "epochs without a better validation that end a trial",
-            least=1, log=True, integer=True
+            least=1, integer=True, searched=False
         ),
         Hyperparameter(
             "epochs", "of a trial, at the most", least=1, integer=True, searched=False
@@ -116,23 +117,26 @@ def parsed(name: str, text: str) -> Range | int | float:
     Raises OptionError where it is neither, or out of bounds, and where there is no such name.
     """
     if name not in TABLE:
-        known = "".join(f"\n    {row.name}: {row.words}" for row in TABLE.values())
+        known = "".join(
+            f"\n    {row.name}: {row.words}{'' if row.searched else '; one value'}"
+            for row in TABLE.values()
+        )
         raise OptionError(f"there is no hyperparameter {name!r}. There are:{known}")
     row = TABLE[name]
     try:
         numbers = [int(part) if row.integer else float(part) for part in text.split(",")]
     except ValueError:
         numbers = []
+    if not row.searched and len(numbers) != 1:
+        raise OptionError(
+            f"{name} is a budget, the same for all trials, and not searched: give one whole "
+            f"number, got {text!r}"
+        )
     if len(numbers) not in (1, 2) or not all(map(isfinite, numbers)):
         kind = "whole numbers" if row.integer else "numbers"
         raise OptionError(
             f"{name} is searched in a range of {kind}, LOW,HIGH, or fixed at one of them, VALUE; "
             f"got {text!r}"
-        )
-    if len(numbers) == 2 and not row.searched:
-        raise OptionError(
-            f"{name} is the same in all trials, which are compared after the same epochs: give one "
-            f"number, not {text}"
         )
     low, high = numbers[0], numbers[-1]
     _check(row, low, positive=row.positive or (row.log and len(numbers) == 2))

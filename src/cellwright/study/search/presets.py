@@ -78,7 +78,9 @@ class Preset:
         optimizer, only = self.fixed["optimizer"], TABLE[name].optimizer
         if only in (None, optimizer):
             return
-        read = [n for n, row in TABLE.items() if row.optimizer in (None, optimizer)]
+        read = [
+            n for n, row in TABLE.items() if row.searched and row.optimizer in (None, optimizer)
+        ]
         raise OptionError(
             f"{name}={text} would change nothing: the preset {self.name} trains by {optimizer}, "
             f"and only {only} has {name}. Leave it out; {self.name} can search {listed(read)}"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from math import isfinite
+from typing import Final
 
 from cellwright.study.search.results import Searched, Study
-from cellwright.study.words import duration, plural
+from cellwright.study.words import duration, listed, plural
 
 __all__ = ["broken_off", "diverged", "edges_of_best", "missing", "unequal"]
 
@@ -28,18 +29,26 @@ def missing(study: Study) -> list[str]:
     return [f"This is a partial result: {' and '.join(parts)} are not finished."]
 
 
+_OVER: Final = 1.25
+"""How many times its share a cell may have searched for, as trials end when their epochs do."""
+
+
 def unequal(study: Study) -> list[str]:
-    """Where cells share time, and one had much more, from a command before."""
-    if study.settings.minutes is None or not study.complete:
+    """Cells that searched for longer than their share of the time, where not all did.
+
+    A share becomes smaller where a cell is added, or a command has fewer minutes or workers.
+    """
+    minutes, cells = study.settings.minutes, study.cells
+    if minutes is None:
         return []
-    ordered = sorted(study.cells, key=lambda one: one.seconds)
-    least, most = ordered[0], ordered[-1]
-    if most.seconds < 1.25 * least.seconds:
+    share = minutes * 60 * study.environment.workers / len(cells)
+    longer = [one for one in cells if one.searched > _OVER * share]
+    if len(longer) in (0, len(cells)):
         return []
+    had = listed([f"{one.cell} {duration(one.searched)}" for one in longer])
     return [
-        f"Cells had unequal time: {most.cell} {duration(most.seconds)}, {least.cell} "
-        f"{duration(least.seconds)}. A study that is given another cell, or other --minutes, "
-        "shares anew; who searched for longer has the better chance."
+        f"Cells searched for unequal times: each has {duration(share)} of this study, and {had} "
+        "from commands before. A longer search has the better chance."
     ]
 
 

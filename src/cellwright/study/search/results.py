@@ -44,9 +44,9 @@ class Searched:
     """The best trial's, as a path from the study's folder; None where it is on another machine."""
 
     @property
-    def seconds(self) -> float:
-        """Of its trainings together, whichever command did them."""
-        return sum(run.seconds for run in (*(t.run for t in self.trials), *self.again))
+    def searched(self) -> float:
+        """Seconds of its trials together, whichever command did them."""
+        return sum(trial.run.seconds for trial in self.trials)
 
     def best(self, metric: Metric) -> Trial | None:
         """The trial with the best validation, of those that were not given up if there are any."""
@@ -108,8 +108,9 @@ class Study:
 
     @property
     def seconds(self) -> float:
-        """Of all trainings together."""
-        return sum(one.seconds for one in self.cells)
+        """Of all trainings together, whichever command did them."""
+        again = (run.seconds for one in self.cells for run in one.again)
+        return sum(one.searched for one in self.cells) + sum(again)
 
     def of(self, cell: str) -> Searched:
         """What was found of that cell."""

@@ -165,6 +165,8 @@ def settings_of(
 ) -> StudySettings:
     """A preset's settings on a task; None leaves a number to the preset."""
     recipe = asdict(task.recipe)
+    left_to_task = {name: recipe[name] for name in preset.left_to_task}
+    epochs = (left_to_task | dict(preset.fixed))["epochs"]
     return StudySettings(
         preset=preset.name,
         title=preset.title,
@@ -176,10 +178,10 @@ def settings_of(
         seeds=preset.seeds if seeds is None else seeds,
         seed=seed,
         sampler=preset.sampler,
-        pruning=preset.pruning,
+        pruning=preset.pruning and epochs > 1,
         ranges=preset.ranges,
         fixed=dict(preset.fixed),
-        left_to_task={name: recipe[name] for name in preset.left_to_task},
+        left_to_task=left_to_task,
     )
 
 
@@ -199,6 +201,8 @@ def carry_out(plan: Plan, out: Path, console: Console) -> Study:
         _check(cell, rules, plan.task)
     files = Files(out)
     say(console, _heading(plan))
+    if warning := plan.task.summary().warning:
+        say(console, warning)
     with shared(out, plan.storage) as kept:
         names = {cell.name: _name(cell, plan) for cell in plan.cells}
         budget = _budget(plan, crew.size)
@@ -247,7 +251,7 @@ def _rules(plan: Plan) -> Rules:
         metric=task.target.metrics[0],
         ranges=settings.ranges,
         sampler=partial(Numbered, settings.sampler),
-        pruning=Hyperband(epochs) if settings.pruning and epochs > 1 else None,
+        pruning=Hyperband(epochs) if settings.pruning else None,
         regime=regime_of,
     )
 
