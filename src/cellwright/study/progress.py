@@ -23,7 +23,7 @@ from cellwright.study.jobs import Job
 from cellwright.study.metric import Metric
 from cellwright.study.results import Run
 from cellwright.study.runner import Event, Failed, Finished, Noted, Progressed, Started
-from cellwright.study.words import duration
+from cellwright.study.words import duration, plural
 
 __all__ = ["Board", "Display", "Lines", "display", "span", "took"]
 
@@ -98,7 +98,8 @@ def took(run: Run) -> str:
         "diverged": ", then diverged",
         "pruned": ", pruned",
     }[run.stopped]
-    return f"{len(run.epochs)} epochs, {duration(run.seconds)}{why if isfinite(run.test) else ''}"
+    took = f"{plural(len(run.epochs), 'epoch')}, {duration(run.seconds)}"
+    return f"{took}{why if isfinite(run.test) else ''}"
 
 
 def _remark(event: Failed | Noted) -> str:

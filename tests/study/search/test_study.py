@@ -265,7 +265,9 @@ def test_a_study_that_is_stopped_before_anything_is_finished_says_so(
     monkeypatch.setattr(module, "stoppable", lambda: asked)
     found = carry_out(plan(**budget), tmp_path, console)  # type: ignore[arg-type]
     assert not found.complete
-    assert f"Stopped. {said} and kept; the same command goes on." in _said(console)
+    told = _said(console)
+    assert f"Stopped. {said} and kept; the same command goes on." in told
+    assert "nothing to report yet" in told and "models:" not in told
 
 
 def _a_run(**changes: object) -> Run:

@@ -216,15 +216,17 @@ def carry_out(plan: Plan, out: Path, console: Console) -> Study:
     if stopped:
         say(console, f"Stopped. {_finished(found)} and kept; the same command goes on.")
     summarise(found, console)
+    if not any(one.trials for one in found.cells):
+        say(console, "There is nothing to report yet, as no trial is finished.")
+        return found
     say(console, f"Study: {files.study}; trials: {files.trials}; models: {files.models.folder}")
-    if any(one.trials for one in found.cells):
-        say(console, "Writing the report …")
-        from cellwright.study.search import report  # late: figures take seconds to import
+    say(console, "Writing the report …")
+    from cellwright.study.search import report  # late: figures take seconds to import
 
-        try:
-            say(console, f"Report: {report.write(found, out, plan.task)}")
-        except KeyboardInterrupt:
-            say(console, f"Stopped before the report was written: cellwright report {out} does it.")
+    try:
+        say(console, f"Report: {report.write(found, out, plan.task)}")
+    except KeyboardInterrupt:
+        say(console, f"Stopped before the report was written: cellwright report {out} does it.")
     return found
 
 
