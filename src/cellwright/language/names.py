@@ -199,9 +199,10 @@ def _state(name: str) -> str:
 
 def _broken(cycle: set[str]) -> str:
     """How, where h, or the only one that may be, is a state that lacks its prime."""
-    plain_ones = [name for name in cycle if not name.endswith("'")]
-    if "h" in plain_ones or len(plain_ones) == 1:
-        return _state("h" if "h" in plain_ones else plain_ones[0])
+    unprimed = {name for name in cycle if not name.endswith("'")}
+    likely = unprimed & {"h"} or unprimed
+    if len(likely) == 1:
+        return _state(*likely)
     return "Break it: one of these must read the step before, as a state does."
 
 

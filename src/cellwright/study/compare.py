@@ -139,8 +139,8 @@ def carry_out(plan: Plan, out: Path, console: Console) -> Comparison:
     runs = dict(kept.runs)
 
     say(console, _heading(plan))
-    if warning := plan.task.summary().warning:
-        say(console, warning)
+    if dataset.warning:
+        say(console, dataset.warning)
     for note in kept.notes:
         say(console, note)
     if runs:

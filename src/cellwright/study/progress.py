@@ -98,8 +98,8 @@ def took(run: Run) -> str:
         "diverged": ", then diverged",
         "pruned": ", pruned",
     }[run.stopped]
-    took = f"{plural(len(run.epochs), 'epoch')}, {duration(run.seconds)}"
-    return f"{took}{why if isfinite(run.test) else ''}"
+    epochs = plural(len(run.epochs), "epoch")
+    return f"{epochs}, {duration(run.seconds)}{why if isfinite(run.test) else ''}"
 
 
 def _remark(event: Failed | Noted) -> str:

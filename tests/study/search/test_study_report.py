@@ -208,7 +208,7 @@ def test_data_too_small_to_tell_cells_apart_are_told_before_the_figures() -> Non
 def test_who_searched_for_longer_than_its_share_is_told() -> None:
     """As where a cell was added to a study by minutes."""
     study = STATES["by searches"]
-    ran, seconds = study.environment, study.of("lstm").searched
+    ran, seconds = study.environment, study.of("lstm").search_seconds
     shares = len(study.cells) * seconds / 60 / ran.workers
 
     def told(*least: float, minutes: float | None = shares) -> list[str]:

@@ -42,10 +42,10 @@ def unequal(study: Study) -> list[str]:
     if minutes is None:
         return []
     share = minutes * 60 * study.environment.workers / len(cells)
-    longer = [one for one in cells if one.searched > _OVER * share]
+    longer = [one for one in cells if one.search_seconds > _OVER * share]
     if len(longer) in (0, len(cells)):
         return []
-    had = listed([f"{one.cell} {duration(one.searched)}" for one in longer])
+    had = listed([f"{one.cell} {duration(one.search_seconds)}" for one in longer])
     return [
         f"Cells searched for unequal times: each has {duration(share)} of this study, and {had} "
         "from commands before. A longer search has the better chance."

@@ -44,8 +44,8 @@ class Searched:
     """The best trial's, as a path from the study's folder; None where it is on another machine."""
 
     @property
-    def searched(self) -> float:
-        """Seconds of its trials together, whichever command did them."""
+    def search_seconds(self) -> float:
+        """Of its trials together, whichever command did them."""
         return sum(trial.run.seconds for trial in self.trials)
 
     def best(self, metric: Metric) -> Trial | None:
@@ -86,6 +86,11 @@ class StudySettings:
     """The same, as the task's recipe has it."""
 
     @property
+    def same(self) -> dict[str, Value]:
+        """All that is the same in all trials."""
+        return {**self.left_to_task, **self.fixed}
+
+    @property
     def space(self) -> dict[str, BaseDistribution]:
         """What was searched, as Optuna has it."""
         return {one.name: one.distribution for one in self.ranges}
@@ -110,7 +115,7 @@ class Study:
     def seconds(self) -> float:
         """Of all trainings together, whichever command did them."""
         again = (run.seconds for one in self.cells for run in one.again)
-        return sum(one.searched for one in self.cells) + sum(again)
+        return sum(one.search_seconds for one in self.cells) + sum(again)
 
     def of(self, cell: str) -> Searched:
         """What was found of that cell."""

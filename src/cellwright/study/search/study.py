@@ -165,8 +165,7 @@ def settings_of(
 ) -> StudySettings:
     """A preset's settings on a task; None leaves a number to the preset."""
     recipe = asdict(task.recipe)
-    left_to_task = {name: recipe[name] for name in preset.left_to_task}
-    epochs = (left_to_task | dict(preset.fixed))["epochs"]
+    epochs = {**recipe, **preset.fixed}["epochs"]
     return StudySettings(
         preset=preset.name,
         title=preset.title,
@@ -181,7 +180,7 @@ def settings_of(
         pruning=preset.pruning and epochs > 1,
         ranges=preset.ranges,
         fixed=dict(preset.fixed),
-        left_to_task=left_to_task,
+        left_to_task={name: recipe[name] for name in preset.left_to_task},
     )
 
 
@@ -239,9 +238,7 @@ def _crew(plan: Plan) -> Crew:
 
 
 def _rules(plan: Plan) -> Rules:
-    settings, task = plan.settings, plan.task
-
-    same = {**settings.left_to_task, **settings.fixed}
+    settings, task, same = plan.settings, plan.task, plan.settings.same
 
     def regime_of(cell: Cell, setting: Setting) -> Regime:
         return regime(cell, task.ends, same, setting)
@@ -284,7 +281,7 @@ def _name(cell: Cell, plan: Plan) -> str:
         "sampler": settings.sampler,
         "pruning": settings.pruning,
         "ranges": encode(settings.ranges),
-        "fixed": {**settings.left_to_task, **settings.fixed},
+        "fixed": settings.same,
     }
     return f"{cell.name} {digest(decides)}"
 
