@@ -390,6 +390,7 @@ def test_data_check_warns_of_parts_that_are_too_small(tmp_path: Path) -> None:
         assert said.startswith("load: can be read, but is too small\n" if small else "load: ok\n")
         assert ("Of windows validation has" in said) == small
         assert (": fewer than 20 say little of others" in said) == small
+        assert ("Compare cells on it all the same: " in said) == small
 
 
 def test_data_check_says_what_is_wrong(tmp_path: Path) -> None:

@@ -56,7 +56,9 @@ def data(dataset: Dataset, recipe: Recipe, command: str) -> RenderableType:
         _baselines(dataset),
         Text(dataset.meaning, style="dim"),
         Text(),
-        Text("Compare cells on it: ").append(command, style="bold"),
+        Text(f"Compare cells on it{' all the same' * bool(dataset.warning)}: ").append(
+            command, style="bold"
+        ),
     )
 
 
