@@ -52,8 +52,8 @@ def rewrite(folder: Path, data: str | None, task: str | None, console: Console) 
             raise
         say(console, f"Without the gates: {e} Name the data with --data.")
         found = None
-    with console.status("Drawing the report"):
-        return report.write(study, folder, found)
+    say(console, "Writing the report …")
+    return report.write(study, folder, found)
 
 
 def _the_same(study: Study, task: Task) -> Task:
