@@ -15,70 +15,92 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 import triton
+from torch import Tensor
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from cellwright.backends.triton import tiles
-from cellwright.backends.triton.build import constants, load, options
-from cellwright.backends.triton.emit import emit
+from cellwright.backends import registry
+from cellwright.backends.triton import call, tiles
+from cellwright.backends.triton.build import load, options
 from cellwright.backends.triton.kernel import Kernel
-from cellwright.backends.triton.layout import layout
 from cellwright.backends.triton.tiles import Tiles
 from cellwright.language import cell, cell_names
-from cellwright.program.derivative import derivative
-from cellwright.program.program import Program
+from cellwright.layers.recurrent import Recurrent
 from saved import save
 
-WIDE = ("total", "state", "buffer", "summed")
-"""What kernels are given in float32 whatever the layer's type."""
-TYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
-
-
+TYPES = {
+    torch.float32: "fp32",
+    torch.bfloat16: "bf16",
+    torch.float16: "fp16",
+    torch.int32: "i32",
+    torch.uint8: "u8",
+}
 MEMORY = {80: 163, 86: 99, 89: 99, 90: 227, 100: 227, 120: 99}
 """KiB of shared memory that a program may have, by compute capability."""
 
 
-def kernels(
-    p: Program, hidden: int, B: int, dtype: torch.dtype, target: int
-) -> Iterator[tuple[Kernel, Tiles]]:
-    """The kernels of a program at a size, for a GPU with as many multiprocessors as an A100."""
-    of, made = layout(p), emit(p)
-    sizes = dict.fromkeys(of.sizes, hidden)
+@dataclass(frozen=True)
+class Launch:
+    """A kernel, and what it was about to be given."""
+
+    kernel: Kernel
+    tiles: Tiles
+    given: dict[str, object]
+    fixed: Mapping[str, object]
+    backward: bool
+
+
+def launches(name: str, hidden: int, dtype: torch.dtype, target: int, B: int = 64) -> list[Launch]:
+    """What a training step launches, for a GPU with as many multiprocessors as an A100: tensors are
+    on the CPU, and no kernel runs."""
+    found: list[Launch] = []
+
+    def launch(
+        self: call.Call,
+        kernel: Kernel,
+        to: Tiles,
+        counter: Tensor | None = None,
+        arrived: Tensor | None = None,
+    ) -> None:
+        given, fixed = self.arguments(kernel, to, counter, arrived)
+        named = dict(zip(load(kernel).arg_names, given, strict=False))
+        if all(kernel is not made.kernel for made in found):
+            found.append(Launch(kernel, to, named, fixed, self.reverse))
+
+    call.Call.launch = launch  # type: ignore[method-assign]
     most = tiles.limits(MEMORY[target] * 2**10, multiprocessors=108)
-    loop = tiles.loop_tiles(of, sizes, B, dtype.itemsize, most)
-    by_segments = [*made.ahead, *made.behind, *(made.step if loop is None else ())]
-    for kernel in by_segments:
-        if kernel:
-            yield kernel, tiles.segment_tiles(of, kernel, sizes, B)
-    if loop:
-        yield (made.meeting if loop.regime == "shared" else made.fused), loop
+    call.device_limits = lambda _: most  # type: ignore[assignment]
+    layer = Recurrent(cell(name), hidden, hidden, dtype=dtype, backend="triton")
+    x = torch.zeros(2, B, hidden, dtype=dtype).requires_grad_()
+    resets = torch.zeros(2, B, dtype=torch.bool)
+    y, _ = layer(x, lengths=torch.full((B,), 2), resets=resets)
+    y.backward(torch.zeros_like(y))
+    return found
 
 
-def compiled(
-    kernel: Kernel, to: Tiles, dtype: torch.dtype, target: int, reverse: bool
-) -> dict[str, int]:
-    """What a kernel takes, addresses and strides being multiples of 16."""
-    function = load(kernel)
-    types = dict.fromkeys(function.arg_names, "i32")
-    for a in kernel.arguments:
-        types[a.name] = f"*{'fp32' if a.kind in WIDE else TYPES[dtype]}"
-    types |= {"lengths": "*i32", "resets": "*u8", "counter": "*i32", "arrived": "*i32"}
-    fixed = constants(to, dtype, reverse, lengths=True, resets=True, tf32=False)
+def compiled(about: Launch, target: int) -> dict[str, int]:
+    """What a kernel takes. As where Triton launches it, it is compiled for tensors and numbers that
+    are multiples of 16, where they are, and for what is 1 or missing."""
+    types, fixed, even = {}, dict(about.fixed), {}
+    for i, (name, x) in enumerate(about.given.items()):
+        if x is None or (isinstance(x, int) and x == 1):
+            fixed[name] = x
+            continue
+        types[name] = f"*{TYPES[x.dtype]}" if isinstance(x, Tensor) else "i32"
+        if (x.data_ptr() if isinstance(x, Tensor) else x) % 16 == 0:
+            even[(i,)] = [["tt.divisibility", 16]]
     types |= dict.fromkeys(fixed, "constexpr")
-    even = {
-        (i,): [["tt.divisibility", 16]]
-        for i, name in enumerate(function.arg_names)
-        if types[name] != "constexpr" and name not in ("T", "B")
-    }
-    source = ASTSource(function, types, fixed, even)
-    found = triton.compile(source, target=GPUTarget("cuda", target, 32), options=options(to))
+    source = ASTSource(load(about.kernel), types, fixed, even)
+    gpu = GPUTarget("cuda", target, 32)
+    found = triton.compile(source, target=gpu, options=options(about.tiles))
     tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(found.asm["cubin"])
@@ -94,22 +116,18 @@ def compiled(
 
 
 def rows(name: str, about: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """A row for each kernel of a cell's two passes."""
-    both = derivative(cell(name).program)
-    dtype = getattr(torch, about.dtype)
-    for which, p in (("forward", both.forward), ("backward", both.backward)):
-        for target in about.target:
-            for kernel, to in kernels(p, about.hidden, 64, dtype, target):
-                took = compiled(kernel, to, dtype, target, reverse=which == "backward")
-                yield {
-                    "cell": name,
-                    "pass": which,
-                    "kernel": kernel.name,
-                    "regime": to.regime,
-                    "target": target,
-                    "warps": to.warps,
-                    **took,
-                }
+    """A row for each kernel of a training step."""
+    for target in about.target:
+        for each in launches(name, about.hidden, getattr(torch, about.dtype), target):
+            yield {
+                "cell": name,
+                "pass": "backward" if each.backward else "forward",
+                "kernel": each.kernel.name,
+                "regime": each.tiles.regime,
+                "target": target,
+                "warps": each.tiles.warps,
+                **compiled(each, target),
+            }
 
 
 def main(words: list[str]) -> None:
@@ -117,7 +135,7 @@ def main(words: list[str]) -> None:
     parser.add_argument("cells", nargs="*")
     parser.add_argument("--target", type=int, action="append")
     parser.add_argument("--hidden", type=int, default=64)
-    parser.add_argument("--dtype", choices=[str(t)[6:] for t in TYPES], default="bfloat16")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="bfloat16")
     parser.add_argument("--regime", choices=tiles.REGIMES)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--save", action="store_true")
@@ -125,6 +143,9 @@ def main(words: list[str]) -> None:
     about.target = about.target or [90]
     if about.regime:
         tiles.REGIMES = (about.regime, "independent", "segments")
+    torch.set_num_threads(1)
+    [backend] = [b for b in registry.BACKENDS if b.name == "triton"]
+    registry.BACKENDS = (replace(backend, obstacle=lambda *_: None),)
     found = []
     lines = [
         f"# The kernels of every cell, compiled for {' '.join(f'sm_{t}' for t in about.target)}\n",

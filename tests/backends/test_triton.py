@@ -12,8 +12,11 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -25,7 +28,7 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 from cellwright import Recurrent, parse
 from cellwright.backends import reference
 from cellwright.backends.registry import BACKENDS, BackendError, select
-from cellwright.backends.triton import interpreter, run, tiles
+from cellwright.backends.triton import interpreter, run, tiles, tune
 from cellwright.backends.triton.call import Call
 from cellwright.backends.triton.emit import emit
 from cellwright.backends.triton.layout import layout
@@ -242,8 +245,7 @@ def test_regimes(
 ) -> None:
     monkeypatch.delenv("TRITON_INTERPRET")
     of = layout(cell(name).program)
-    sizes = dict.fromkeys(of.sizes, H)
-    found = tiles.loop_tiles(of, sizes, B, dtype.itemsize)
+    found = tiles.Loop(of, (H,) * len(of.sizes), B, dtype.itemsize).tiles()
     assert (found and found.regime) == expected
     if found:  # every unit of every sequence is in a tile
         assert found.grid[0] * found.rows >= B
@@ -258,12 +260,12 @@ def test_units_of_different_heads_do_not_wait_for_each_other(
     """Each head has programs of its own, where all that a step multiplies by is cut in heads."""
     monkeypatch.delenv("TRITON_INTERPRET")
     of = layout(cell("lstm").program)
-    sizes = dict.fromkeys(of.sizes, 768)
+    sizes = (768,) * len(of.sizes)
     cut = {f"R_{gate}": 12 for gate in "zifo"}
     for blocks, expected in [(cut, 12), (cut | {"R_o": 6}, 1), ({"R_o": 12}, 1), ({}, 1)]:
         heads = of.heads(blocks)
         assert heads == expected
-        found = tiles.loop_tiles(of, sizes, 20, 2, heads=heads)
+        found = tiles.Loop(of, sizes, 20, 2, heads=heads).tiles()
         assert found
         assert found.regime == ("fit" if heads == 12 else "shared")
         assert found.grid == ((2, 12) if heads == 12 else (2, 48))
@@ -277,7 +279,8 @@ def test_a_program_has_16_units_of_each_size_at_least(monkeypatch: pytest.Monkey
     layer = Recurrent(cell("lstm"), 8, 8, proj_size=4, backend="reference")
     of = layout(derivative(layer.program).backward)
     for itemsize, expected in [(4, None), (2, "shared")]:
-        found = tiles.loop_tiles(of, {"I": 512, "H": 512, "P": 32}, 16, itemsize)
+        sizes = tuple({"I": 512, "H": 512, "P": 32}[name] for name in of.sizes)
+        found = tiles.Loop(of, sizes, 16, itemsize).tiles()
         assert (found and found.regime) == expected
 
 
@@ -311,11 +314,95 @@ def test_a_size_that_no_kernel_can_have_is_said(monkeypatch: pytest.MonkeyPatch)
     of = layout(cell("lstm").program)
     monkeypatch.setattr(tiles, "REGIMES", ("independent", "fit"))
     with pytest.raises(CellwrightError, match="fit: its matrices take 8388608 bytes"):
-        tiles.loop_tiles(of, dict.fromkeys(of.sizes, 512), 4, 4)
+        tiles.Loop(of, (512,) * len(of.sizes), 4, 4).tiles()
     normed = layout(cell("layer_norm_lstm").program)
     [kernel] = [k for k in emit(cell("layer_norm_lstm").program).ahead if k]
     with pytest.raises(CellwrightError, match="sums over units go up to 65536"):
         tiles.segment_tiles(normed, kernel, dict.fromkeys(normed.sizes, 70_000), 4)
+
+
+# --- tiles by trial -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("regime", ["independent", "fit", "shared"])
+def test_every_candidate_gives_the_same(regime: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, H = ("sru", 80) if regime == "independent" else ("gru_reset_before", 33)
+    given = draw(name, (2, 37, 4, H), torch.float64)
+    monkeypatch.setattr(tiles, "REGIMES", (regime, "segments"))
+    monkeypatch.setattr(tune, "wanted", lambda _: True)
+    tried: list[tiles.Tiles] = []
+
+    def kth(
+        k: int, key: object, found: Sequence[tiles.Tiles], run: Callable[[tiles.Tiles], None]
+    ) -> Any:
+        tried.extend(found)
+        run(found[0])  # what is there already may not change what comes next
+        return found[min(k, len(found) - 1)]
+
+    for k in range(4):
+        monkeypatch.setattr(tune, "fastest", partial(kth, k))
+        check(errors(cell(name).program, given, "triton", **varied(2, 37, True)))
+    assert len({(t.rows, t.warps) for t in tried}) >= 4
+    assert {t.regime for t in tried} == {regime}
+
+
+def test_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRITON_INTERPRET")
+    for name, H, B, heads in [("lstm", 64, 128, 1), ("lstm", 768, 128, 12), ("sru", 1024, 7, 1)]:
+        of = layout(cell(name).program)
+        loop = tiles.Loop(of, (H,) * len(of.sizes), B, 2, heads=heads)
+        found = loop.candidates()
+        assert found[0] == loop.tiles()
+        assert 4 <= len(found) == len(set(found))
+        assert all(t.grid[0] * t.rows >= B and 2 <= t.warps <= 16 for t in found)
+        assert all(t.grid[1] * max(t.widths) >= H for t in found)
+        if name == "lstm":  # a product of matrices has 16 rows at least
+            assert all(t.rows >= 16 for t in found)
+            assert {t.regime for t in found} == ({"fit"} if heads > 1 else {"fit", "shared"})
+    assert not tiles.Loop(layout(cell("lstm").program), (4096, 4096), 16, 2).candidates()
+
+
+def _fastest(times: dict[int, float]) -> tuple[int, list[int]]:
+    """Which of three candidates is chosen, by their warps, and which were run."""
+    some = [replace(SOME, warps=warps) for warps in (4, 8, 2)]
+    ran: list[int] = []
+
+    def run(t: tiles.Tiles) -> None:
+        ran.append(t.warps)
+        if t.warps not in times:
+            raise RuntimeError("too many resources requested for launch")
+
+    def timed(again: Callable[[], None]) -> float:
+        again()
+        return times[ran[-1]]
+
+    key = object()
+    chosen = tune.fastest(key, some, run, timed)
+    ran_once = list(ran)
+    assert tune.fastest(key, some, run, timed) == chosen
+    assert ran == ran_once, "it is tried once"
+    return chosen.warps, ran
+
+
+SOME = tiles.Tiles("fit", 16, (64,), (64,), (64,), 4, (1, 1))
+
+
+def test_the_fastest_is_chosen() -> None:
+    assert _fastest({4: 1.0, 8: 0.5, 2: 0.8}) == (8, [4, 4, 8, 8, 2, 2])
+    assert _fastest({4: 1.0, 8: 0.98, 2: 1.1})[0] == 4, "noise is no reason"
+    assert _fastest({4: 1.0, 2: 0.8}) == (2, [4, 4, 8, 2, 2])
+    with pytest.raises(RuntimeError, match="too many resources"):
+        _fastest({8: 1.0})
+
+
+def test_tiles_are_tried_where_torch_may_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
+    assert not tune.wanted(CUDA)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    assert tune.wanted(CUDA)
+    assert not tune.wanted(CPU)
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+    assert not tune.wanted(CUDA)
 
 
 # --- what is written ----------------------------------------------------------------------------

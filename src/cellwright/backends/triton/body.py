@@ -9,7 +9,7 @@ numbered, and equations stand in comments.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from cellwright.backends.triton.kernel import Argument, Kernel
 from cellwright.backends.triton.layout import Layout
@@ -23,34 +23,43 @@ HELD = 16
 """Up to how many vectors that are the same in every step are in registers for the whole loop."""
 
 
+Alike = Mapping[tuple[str, Value], int]
+"""Tensors of many strides, by kind and value: those of one number have the same strides, and the
+same units."""
+
+
 class Body(ABC):
     """The code of a kernel: reads what it meets first, and stores what is wanted elsewhere."""
 
-    def __init__(self, of: Layout) -> None:
-        self.of, self.schedule = of, of.schedule
+    def __init__(self, of: Layout, alike: Alike) -> None:
+        self.of, self.schedule, self.alike = of, of.schedule, alike
         self.states, self.inputs = of.schedule.program.states, of.schedule.program.inputs
         self.number_of = {v: i for i, v in enumerate(of.at)}
         self.comments = equations(of.schedule)
         self.arguments: dict[str, Argument] = {}
+        self.strided: dict[object, Argument] = {}
         self.before: list[str] = []
         self.lines: list[str] = []
         self.behind: list[str] = []
         self.known: dict[Value, str] = {}
         self.reduces = False
         self.masked: set[int] = set()
+        self.places: dict[str, str] = {}
 
     def steps(self) -> Iterator[str]:
-        """The code of a step, behind the masks that it needs."""
+        """The code of a step, behind the masks and the places in memory that it needs."""
         yield from (f"here{z} = live & in{z}" for z in sorted(self.masked))
+        yield from (f"{name} = {text}" for name, text in self.places.items())
         yield from self.lines
 
     def source(self, title: str, name: str, body: str) -> Kernel:
         """The kernel of that name."""
         sizes = range(len(self.of.sizes))
-        tensors = (
-            ", ".join((a.name, *(f"{a.name}_{s}" for s in a.strides)))
-            for a in self.arguments.values()
-        )
+        strided = tuple(self.strided.values())
+        tensors = [
+            *self.arguments,
+            *(", ".join(f"{a.name}_{d}" for d in a.dimensions) for a in strided),
+        ]
         text = KERNEL.format(
             title=title,
             name=name,
@@ -60,7 +69,8 @@ class Body(ABC):
             lanes="".join(SIZE.format(z=z) for z in sizes).rstrip("\n"),
             body=body.rstrip("\n"),
         )
-        return Kernel(name, text, tuple(self.arguments.values()), self.reduces, len(self.known))
+        given = tuple(self.arguments.values())
+        return Kernel(name, text, given, strided, self.reduces, len(self.known))
 
     # --- places ----------------------------------------------------------------------------------
 
@@ -74,12 +84,31 @@ class Body(ABC):
         """Which size a vector has; None for a scalar."""
         return self.of.sizes.index(v.shape[0]) if v.shape else None
 
-    def place(self, kind: str, k: int, v: Value) -> str:
-        """Where a value lies in its memory."""
+    def strides(self, name: str) -> str:
+        """The argument whose strides a tensor has: the first of those that are alike. Where each
+        had its own, a thread would keep an address for each, in two registers."""
+        a = self.arguments[name]
+        key = self.alike.get((a.kind, a.value), name)
+        return self.strided.setdefault(key, a).name
+
+    def place(self, kind: str, k: int, v: Value, places: dict[str, str] | None = None) -> str:
+        """Where a value lies in its memory. What that has in common with others becomes one of the
+        `places`, of the step at hand unless said."""
         name, z = self.argument(kind, k, v), self.size(v)
-        text = f"{name} + t * {name}_t" if kind in ("in", "out") else name
-        text += f" + b * {name}_b"
-        return text if z is None else f"{text} + lane{z}"
+        lane = "" if z is None else f" + lane{z}"
+        if kind not in ("in", "out"):
+            rows = f"{self.strides(name)}_b" if self.arguments[name].dimensions else self.width(z)
+            return f"{name} + b * {rows}{lane}"
+        first = self.strides(name)
+        at = f"at_{first}"
+        places = self.places if places is None else places
+        places[at] = f"t * {first}_t + b * {first}_b{lane}"
+        return f"{name} + {at}"
+
+    @staticmethod
+    def width(z: int | None) -> str:
+        """How many numbers a row has of what lies row by row."""
+        return "1" if z is None else f"n{z}"
 
     def mask(self, v: Value, rows: str = "live") -> str:
         """Where a value is: in those rows, in all units that there are."""
@@ -130,12 +159,13 @@ class Body(ABC):
         if v.op == "spread" and v not in self.of.at:
             return self.value(v.args[0])
         kind, k = self.source_of(v)
-        self.load(f"{kind}_{k}", self.place(kind, k, v), v)
+        self.load(kind, k, v)
         return f"{kind}_{k}"
 
-    def load(self, name: str, place: str, v: Value) -> None:
+    def load(self, kind: str, k: int, v: Value) -> None:
         """Give a value that lies in memory its name."""
-        self.lines.append(f"{name} = tl.load({place}, mask={self.mask(v)}, other=0.0).to(ACC)")
+        text = f"tl.load({self.place(kind, k, v)}, mask={self.mask(v)}, other=0.0).to(ACC)"
+        self.lines.append(f"{kind}_{k} = {text}")
 
     def source_of(self, v: Value) -> tuple[str, int]:
         """The memory in which a vector is found."""

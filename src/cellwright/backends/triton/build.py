@@ -20,6 +20,9 @@ FUSION = True
 """Whether the compiler may contract to fused multiply-adds: said here, as Triton's own default
 changes between versions."""
 
+REGISTERS = 2**16
+"""Of a multiprocessor; a thread has 255 of them at the most."""
+
 
 @lru_cache(maxsize=8192)
 def load(kernel: Kernel) -> Any:
@@ -76,12 +79,16 @@ def constants(
 
 
 def options(tiles: Tiles) -> dict[str, object]:
-    """How it is compiled and launched. A grid whose programs meet has to run all at once."""
+    """How it is compiled and launched. A grid whose programs meet has to run all at once. Where a
+    program has all units, there are few, and each may have all registers: the compiler would leave
+    half of them to a second one on the same multiprocessor, and spill for that."""
     found: dict[str, object] = {
         "num_warps": tiles.warps,
         "num_stages": 1,  # loops read ahead themselves; past a barrier nobody may
         "enable_fp_fusion": FUSION,
     }
+    if tiles.regime in ("fit", "shared"):
+        found["maxnreg"] = min(255, REGISTERS // (32 * tiles.warps))
     if tiles.regime == "shared" and not interpreting():
         found["launch_cooperative_grid"] = True
     return found

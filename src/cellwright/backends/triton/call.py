@@ -10,13 +10,14 @@ from torch import Tensor
 
 from cellwright.backends.reference import Env, scalar
 from cellwright.backends.triton import tiles as tiling
+from cellwright.backends.triton import tune
 from cellwright.backends.triton.build import constants, device_limits, load, options
 from cellwright.backends.triton.emit import emit
 from cellwright.backends.triton.kernel import Kernel
-from cellwright.backends.triton.layout import Layout, layout
+from cellwright.backends.triton.layout import layout
 from cellwright.backends.triton.products import Joined, outer
 from cellwright.backends.triton.replay import repeat
-from cellwright.backends.triton.tiles import Limits, Tiles, loop_tiles, segment_tiles
+from cellwright.backends.triton.tiles import Loop, Tiles, segment_tiles
 from cellwright.program.ops import Value
 from cellwright.program.program import Program
 
@@ -38,7 +39,7 @@ class Call:
         blocks: Mapping[str, int] | None = None,
     ) -> None:
         self.program, self.reverse = program, reverse
-        self.of, self.kernels = layout(program), emit(program)
+        self.of = layout(program)
         self.heads = self.of.heads(blocks or {})
         self.like = inputs[0]
         self.T, self.B = self.like.shape[:2]
@@ -67,6 +68,16 @@ class Call:
         for members in self.of.beside:
             for v, x in zip(members, self._side_by_side(members), strict=True):
                 self.memory["out", v] = x
+        self.kernels = emit(program, self._alike())
+
+    def _alike(self) -> tuple[int, ...]:
+        """A number for each tensor of many strides: that of the first one with the same."""
+        first: dict[object, int] = {}
+        found = []
+        for i, (kind, v) in enumerate(self.of.strided):
+            strides = self.memory[kind, v].stride()[:2]
+            found.append(first.setdefault((kind in ("in", "out") or kind, v.shape, strides), i))
+        return tuple(found)
 
     @property
     def wide(self) -> torch.dtype:
@@ -159,17 +170,33 @@ class Call:
         if not self.B:
             return
         self._all_steps("ahead", self.kernels.ahead)
-        most = device_limits(self.like.device)
-        itemsize = self.like.element_size()
-        sizes = tuple(self.sizes.items())
-        tiles = _tiles(self.of, sizes, self.B, itemsize, most, self.heads, tiling.REGIMES)
+        tiles = self._tiles()
         if tiles is None:
             self._by_segments()
-        elif tiles.regime == "shared":
+        else:
+            self._in_one(tiles)
+        self._all_steps("behind", self.kernels.behind)
+
+    def _tiles(self) -> Tiles | None:
+        """Those of the loop; None where it runs by segments."""
+        sizes = tuple(self.sizes[name] for name in self.of.sizes)
+        x = self.like
+        most = device_limits(x.device)
+        loop = Loop(self.of, sizes, self.B, x.element_size(), most, self.heads)
+        if not tune.wanted(x.device):
+            return _tiles(loop, tiling.REGIMES)
+        candidates = loop.candidates(tiling.REGIMES)
+        if not candidates:
+            return None
+        asked = (x.device, x.dtype, self.reverse, self.lengths is None, self.resets is None)
+        return tune.fastest((loop, *asked), candidates, self._in_one)
+
+    def _in_one(self, tiles: Tiles) -> None:
+        """The loop as one kernel."""
+        if tiles.regime == "shared":
             self._meeting(tiles)
         else:
             self.launch(self.kernels.fused, tiles)
-        self._all_steps("behind", self.kernels.behind)
 
     def _all_steps(self, phase: str, kernels: Sequence[Kernel | None]) -> None:
         for segment, kernel in zip(self.of.segments[phase], kernels, strict=True):
@@ -254,18 +281,22 @@ class Call:
         arrived: Tensor | None = None,
     ) -> None:
         """Run a kernel."""
-        given: list[object] = []
-        for a in kernel.arguments:
-            x = self.memory[a.kind, a.value]
-            given.append(x)
-            given += x.stride()[: len(a.strides)]
+        given, fixed = self.arguments(kernel, tiles, counter, arrived)
+        load(kernel)[tiles.grid](*given, **fixed, **options(tiles))
+
+    def arguments(
+        self, kernel: Kernel, tiles: Tiles, counter: Tensor | None, arrived: Tensor | None
+    ) -> tuple[list[object], Mapping[str, object]]:
+        """What a kernel is given, in its order, and what it is compiled for."""
+        given: list[object] = [self.memory[a.kind, a.value] for a in kernel.arguments]
+        for a in kernel.strided:
+            given += self.memory[a.kind, a.value].stride()[: len(a.dimensions)]
         given += [self.lengths, self.resets, counter, arrived, self.T, self.B]
         for name, width in zip(self.of.sizes, tiles.widths, strict=True):
             given += [self.sizes[name], width]
         asked = (self.reverse, self.lengths is not None, self.resets is not None)
         tf32 = self.like.dtype == torch.float32 and _tf32()
-        fixed = constants(tiles, self.like.dtype, *asked, tf32)
-        load(kernel)[tiles.grid](*given, **fixed, **options(tiles))
+        return given, constants(tiles, self.like.dtype, *asked, tf32)
 
     # --- results ---------------------------------------------------------------------------------
 
@@ -332,14 +363,4 @@ def _sizes(p: Program, T: int, B: int, shapes: tuple[torch.Size, ...]) -> dict[s
     return sizes
 
 
-@lru_cache(maxsize=4096)
-def _tiles(
-    of: Layout,
-    sizes: tuple[tuple[str, int], ...],
-    B: int,
-    itemsize: int,
-    most: Limits,
-    heads: int,
-    regimes: tuple[str, ...],
-) -> Tiles | None:
-    return loop_tiles(of, dict(sizes), B, itemsize, most, heads, regimes)
+_tiles = lru_cache(maxsize=4096)(Loop.tiles)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-from cellwright.backends.triton.body import Body
+from cellwright.backends.triton.body import Alike, Body
 from cellwright.backends.triton.kernel import Kernel, Kernels
 from cellwright.backends.triton.layout import Layout, Segment, layout
 from cellwright.backends.triton.template import (
@@ -30,18 +30,22 @@ AHEAD = 4
 
 
 @lru_cache(maxsize=1024)
-def emit(p: Program) -> Kernels:
-    """The kernels of a program."""
+def emit(p: Program, numbers: tuple[int, ...] = ()) -> Kernels:
+    """The kernels of a program. Of the tensors that its layout calls `strided`, those of the same
+    one of the `numbers` have the same strides; without them each has its own."""
     of = layout(p)
+    alike = dict(zip(of.strided, numbers, strict=False))
     segments = {
-        phase: tuple(_Segment(of, g).kernel() if g.values else None for g in of.segments[phase])
+        phase: tuple(
+            _Segment(of, alike, g).kernel() if g.values else None for g in of.segments[phase]
+        )
         for phase in ("ahead", "behind")
     }
     return Kernels(
         ahead=segments["ahead"],
-        fused=_Loop(of, meets=False).kernel(),
-        meeting=_Loop(of, meets=True).kernel(),
-        step=tuple(_Segment(of, g).kernel() for g in of.loop),
+        fused=_Loop(of, alike, meets=False).kernel(),
+        meeting=_Loop(of, alike, meets=True).kernel(),
+        step=tuple(_Segment(of, alike, g).kernel() for g in of.loop),
         behind=segments["behind"],
     )
 
@@ -49,8 +53,8 @@ def emit(p: Program) -> Kernels:
 class _Segment(Body):
     """One segment: of a step of the loop, or of all steps at once, ahead of it or behind it."""
 
-    def __init__(self, of: Layout, segment: Segment) -> None:
-        super().__init__(of)
+    def __init__(self, of: Layout, alike: Alike, segment: Segment) -> None:
+        super().__init__(of, alike)
         self.segment = segment
 
     def kernel(self) -> Kernel:
@@ -111,11 +115,12 @@ class _Loop(Body):
     """The whole loop. A program of the grid has all units that it needs, or, where it `meets` the
     others, finds theirs in memory."""
 
-    def __init__(self, of: Layout, meets: bool) -> None:
-        super().__init__(of)
+    def __init__(self, of: Layout, alike: Alike, meets: bool) -> None:
+        super().__init__(of, alike)
         self.meets = meets
         self.wholes: dict[Value, str] = {}
         self.fetched: dict[str, str] = {}
+        self.later: dict[str, str] = {}
 
     def kernel(self) -> Kernel:
         """The kernel of the loop."""
@@ -147,6 +152,11 @@ class _Loop(Body):
             behind="\n".join(f"    {line}" for line in self.behind),
         )
         return self.source("The loop over all steps.", "loop", ENDS + body)
+
+    def steps(self) -> Iterator[str]:
+        if self.of.crowded:
+            yield "t = black_box(t)"
+        yield from super().steps()
 
     # --- before and behind the steps -------------------------------------------------------------
 
@@ -180,13 +190,14 @@ class _Loop(Body):
 
     # --- streams ---------------------------------------------------------------------------------
 
-    def load(self, name: str, place: str, v: Value) -> None:
+    def load(self, kind: str, k: int, v: Value) -> None:
         if not self._ahead:
-            super().load(name, place, v)
+            super().load(kind, k, v)
             return
         z = self.size(v)
         mask = "live" if z is None else f"live & in{z}"
-        self.fetched[name] = f"tl.load({place}, mask={mask}, other=0.0)"
+        place = self.place(kind, k, v, self.later)
+        self.fetched[f"{kind}_{k}"] = f"tl.load({place}, mask={mask}, other=0.0)"
 
     @property
     def _ahead(self) -> int:
@@ -199,7 +210,7 @@ class _Loop(Body):
     def _first_steps(self) -> Iterator[str]:
         """The reading for the steps that the loop begins with."""
         for j in range(self._ahead if self.fetched else 0):
-            yield from AT.format(i=j).splitlines()
+            yield from self._at(f"{j}")
             yield from (f"{name}_{j} = {text}" for name, text in self.fetched.items())
 
     def _soon(self) -> Iterator[str]:
@@ -210,8 +221,13 @@ class _Loop(Body):
         for name in self.fetched:
             yield f"{name} = {name}_0.to(ACC)"
             yield from (f"{name}_{j} = {name}_{j + 1}" for j in range(last))
-        yield from AT.format(i=f"i + {last + 1}").splitlines()
+        yield from self._at(f"i + {last + 1}")
         yield from (f"{name}_{last} = {text}" for name, text in self.fetched.items())
+
+    def _at(self, i: str) -> Iterator[str]:
+        """Going to a later step, with the places that are read there."""
+        yield from AT.format(i=i).splitlines()
+        yield from (f"{name} = {text}" for name, text in self.later.items())
 
     # --- whole vectors ---------------------------------------------------------------------------
 
@@ -271,7 +287,8 @@ class _Loop(Body):
             columns = f"lane{r}[None, :, :]"
         else:
             rows, there, columns = f"tl.trans(lane{c})", f"tl.trans(in{c}) & in{r}", f"lane{r}"
-        at = f"{name} + {rows} * {name}_c + {columns} * {name}_r"
+        first = self.strides(name)
+        at = f"{name} + {rows} * {first}_c + {columns} * {first}_r"
         self._first(f"m{k}", f"tl.load({at}, mask={there}, other=0.0).to(DOT)")
         return f"m{k}"
 
@@ -288,17 +305,17 @@ class _Loop(Body):
             if v in things:
                 k = things.index(v)
                 name = self.argument(kind, k, v)
-                at = f"{name} + {self._row(kind, k, 'b', later)} + lane{self.size(v)}"
+                at = f"{name} + {self._row(v, 'b', later)} + lane{self.size(v)}"
                 self.lines.append(f"tl.store({at}, {text}, mask={self.mask(v, 'there')})")
 
     def _seen(self, kind: str, k: int, v: Value, units: str) -> str:
         """The same with all its units."""
         name, z = self.argument(kind, k, v), self.size(v)
         b, live = ("b[None, :, :]", "live[None, :, :]") if kind == "whole" else ("b", "live")
-        at = f"{name} + {self._row(kind, k, b, later=False)} + {units}"
+        at = f"{name} + {self._row(v, b, later=False)} + {units}"
         mask = f"{live} & ({units} < n{z})"
         return f'tl.load({at}, mask={mask}, other=0.0, cache_modifier=".cg")'
 
-    def _row(self, kind: str, k: int, b: str, later: bool) -> str:
+    def _row(self, v: Value, b: str, later: bool) -> str:
         turn = "(i + 1) % 2" if later else "i % 2"
-        return f"({turn} * B + {b}) * {kind}{k}_b"
+        return f"({turn} * B + {b}) * {self.width(self.size(v))}"

@@ -13,6 +13,7 @@ from cellwright.backends.triton.interpreter import interpreting
 
 __all__ = [
     "add_up",
+    "black_box",
     "exp",
     "laid_out",
     "larger",
@@ -128,6 +129,17 @@ def smaller(a, b):
 def larger(a, b):
     """The larger one; NaN where either is."""
     return tl.maximum(a, b, propagate_nan=tl.PropagateNan.ALL)
+
+
+@triton.jit
+def black_box(t):
+    """The same number, of which the compiler knows nothing: so each step computes its addresses,
+    where the compiler would keep one for each tensor, in two registers, and go on from there."""
+    if DEVICE:
+        t = tl.inline_asm_elementwise(
+            "mov.b64 $0, $1;", "=l,l", [t], dtype=tl.int64, is_pure=False, pack=1
+        )
+    return t
 
 
 @triton.jit

@@ -11,7 +11,7 @@ __all__ = ["Argument", "Kernel", "Kernels"]
 
 @dataclass(frozen=True)
 class Argument:
-    """A tensor that a kernel is given, with some of its strides."""
+    """A tensor that a kernel is given."""
 
     name: str
     kind: str
@@ -21,13 +21,14 @@ class Argument:
     value: Value
 
     @property
-    def strides(self) -> tuple[str, ...]:
-        """The strides, by the name of the dimension that each is for."""
+    def dimensions(self) -> tuple[str, ...]:
+        """The dimensions that its kernel has to be told the strides of. What is not named here lies
+        row by row."""
         if self.kind in ("in", "out"):
             return ("t", "b")
         if self.kind == "matrix":
             return ("r", "c")
-        return () if self.kind == "once" else ("b",)
+        return ("b",) if self.kind in ("total", "whole", "product") else ()
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Kernel:
     name: str
     source: str
     arguments: tuple[Argument, ...]
+    strided: tuple[Argument, ...]
+    """Those whose strides it is given, the first of all that have the same."""
     reduces: bool
     """Whether a program has to have all units, as it sums over them or multiplies by a matrix."""
     values: int

@@ -228,6 +228,17 @@ class Layout:
         products = [v for segment in self.loop for v in segment.products]
         return tuple(dict.fromkeys(m for v in products for m, _ in terms(v)))
 
+    @cached_property
+    def strided(self) -> tuple[tuple[str, Value], ...]:
+        """What lies in memory with strides that are known when it runs, by kind."""
+        by_kind = (
+            ("in", self.schedule.program.inputs),
+            ("out", self.streams),
+            ("matrix", self.matrices),
+            ("total", self.accumulated),
+        )
+        return tuple((kind, v) for kind, values in by_kind for v in values)
+
     def heads(self, blocks: Mapping[str, int]) -> int:
         """How many groups of units the loop has that do not wait for each other, where matrices
         have so many blocks on their diagonals, by the parameter's name: all its matrices have to be
