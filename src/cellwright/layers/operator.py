@@ -23,7 +23,7 @@ from cellwright.backends.registry import tell
 from cellwright.layers.call import LayerError, autocast_dtype, check_lengths
 from cellwright.layers.passes import Given, Plan, backward, forward, passes, segments, unstacked
 
-__all__ = ["execute"]
+__all__ = ["at_hand", "execute"]
 
 
 def execute(plan: Plan, given: Given) -> tuple[list[Tensor], list[Tensor]]:
@@ -90,6 +90,11 @@ def _saved(program: str, memory: str, by: tuple[int, ...]) -> str:
     """The names of what a forward pass saves."""
     known = passes(program, by)
     return " ".join(known.saved if memory == "fast" else (s.name for s in known.program.states))
+
+
+def at_hand(tensors: Sequence[Tensor]) -> bool:
+    """Whether these are tensors with memory, and neither a tracer nor a transform looks on."""
+    return not _seen_into(tensors) and _is_plain(tensors)
 
 
 def _is_plain(tensors: Sequence[Tensor]) -> bool:

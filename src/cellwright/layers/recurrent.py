@@ -21,6 +21,7 @@ from cellwright.layers.operator import execute
 from cellwright.layers.parameters import Stack, stacks
 from cellwright.layers.passes import MEMORY, Given, forget
 from cellwright.layers.step import steps
+from cellwright.layers.streams import Fork
 from cellwright.layers.variations import Variations, Varied, dense, vary
 from cellwright.program.program import Program
 from cellwright.program.sharing import Fresh
@@ -447,29 +448,34 @@ class Recurrent(nn.Module):
         for layer in range(self.num_layers):
             outputs = []
             sizes = self._sizes(layer)
+            given = (x, *call.state, call.lengths, call.resets) if self.bidirectional else ()
+            fork = Fork(given)
             for direction in range(self._directions):
                 at = layer * self._directions + direction
                 watching = (layer, direction) == watched
                 step = self.steps[self.training, restarts]
                 step = step.watched() if watching else step
                 backend = "reference" if watching else self.backend
-                masks = [m.draw(x, sizes[m.stream.shape[0]]) for m in step.masks]
-                again = [call.restarts_from(direction)] if restarts else []
-                streams, new = execute(
-                    step.plan(backend, self.memory, bool(direction), self.variations.heads),
-                    Given(
-                        [x, *masks, *again],
-                        [s[at] for s in call.state],
-                        self._tensors(layer, direction, restarts),
-                        call.lengths,
-                        None if restarts else call.resets_from(direction),
-                    ),
-                )
+                stacks = fork.lent(self._tensors(layer, direction, restarts), direction)
+                with fork.branch(direction):
+                    masks = [m.draw(x, sizes[m.stream.shape[0]]) for m in step.masks]
+                    again = [call.restarts_from(direction)] if restarts else []
+                    streams, new = execute(
+                        step.plan(backend, self.memory, bool(direction), self.variations.heads),
+                        Given(
+                            [x, *masks, *again],
+                            [s[at] for s in call.state],
+                            stacks,
+                            call.lengths,
+                            None if restarts else call.resets_from(direction),
+                        ),
+                    )
                 named = dict(zip(step.outputs, streams, strict=True))
                 outputs.append(named[self.program.outputs[0]])
                 final.append(new)
                 if watching:
                     seen = {name.removesuffix("'"): v for name, v in named.items()}
+            fork.join([*streams, *new])
             y = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
             if self.dropout and layer < self.num_layers - 1:
                 y = nn.functional.dropout(y, self.dropout, self.training)

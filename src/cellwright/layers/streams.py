@@ -1,0 +1,58 @@
+"""What does not wait for each other, at the same time on a GPU: on two of its streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from cellwright.layers.operator import at_hand
+
+__all__ = ["Fork"]
+
+
+class Fork:
+    """Two branches of work. The first one is done on the current stream; the second, which begins
+    with nothing but what there was before the fork, on another. On CPUs, and where a
+    tracer or a transform looks on, they are done one after the other.
+
+    Autograd runs the backward pass of each on the stream of its forward pass, and makes streams
+    wait where one needs another's gradients (PyTorch's notes on CUDA semantics, "Stream semantics
+    of backward passes"), so what is here is all there is to it.
+    """
+
+    def __init__(self, given: Iterable[Tensor | None]) -> None:
+        """`given` is what the second branch reads, in the backward pass too: memory that belongs to
+        the current stream, and would be used again without waiting for another."""
+        tensors = [x for x in given if x is not None and x.is_cuda]
+        self.here = self.aside = None
+        if tensors and at_hand(tensors):
+            self.here = torch.cuda.current_stream(tensors[0].device)
+            self.aside = _second(tensors[0].device)
+            self.aside.wait_stream(self.here)
+            for x in tensors:
+                x.record_stream(self.aside)
+
+    def lent(self, parameters: Sequence[Tensor], number: int) -> Sequence[Tensor]:
+        """Parameters for a branch, whose gradients are added up on the current stream. There hooks,
+        DistributedDataParallel and recording of CUDA graphs look for them."""
+        return [w.view_as(w) for w in parameters] if self.aside and number else parameters
+
+    def branch(self, number: int) -> AbstractContextManager[object]:
+        """Where the work of a branch is to be done."""
+        return torch.cuda.stream(self.aside) if self.aside and number else nullcontext()
+
+    def join(self, made: Iterable[Tensor]) -> None:
+        """Goes on with what the second branch made, as soon as it has."""
+        if self.here and self.aside:
+            self.here.wait_stream(self.aside)
+            for x in made:
+                x.record_stream(self.here)
+
+
+@lru_cache
+def _second(device: torch.device) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
