@@ -55,6 +55,7 @@ class Launch:
     tiles: Tiles
     given: dict[str, object]
     fixed: Mapping[str, object]
+    itemsize: int
     backward: bool
 
 
@@ -73,7 +74,7 @@ def launches(name: str, hidden: int, dtype: torch.dtype, target: int, B: int = 6
         given, fixed = self.arguments(kernel, to, counter, arrived)
         named = dict(zip(load(kernel).arg_names, given, strict=False))
         if all(kernel is not made.kernel for made in found):
-            found.append(Launch(kernel, to, named, fixed, self.reverse))
+            found.append(Launch(kernel, to, named, fixed, self.like.itemsize, self.reverse))
 
     call.Call.launch = launch  # type: ignore[method-assign]
     most = tiles.limits(MEMORY[target] * 2**10, multiprocessors=108)
@@ -100,7 +101,7 @@ def compiled(about: Launch, target: int) -> dict[str, int]:
     types |= dict.fromkeys(fixed, "constexpr")
     source = ASTSource(load(about.kernel), types, fixed, even)
     gpu = GPUTarget("cuda", target, 32)
-    found = triton.compile(source, target=gpu, options=options(about.tiles))
+    found = triton.compile(source, target=gpu, options=options(about.tiles, about.itemsize))
     tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(found.asm["cubin"])

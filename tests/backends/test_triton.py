@@ -439,6 +439,7 @@ def test_names_of_a_cell_stay_in_comments() -> None:
     ("words", "regimes"),
     [
         ("ind_rnn mgu --target 80 --target 90 --target 100", {"independent", "fit"}),
+        ("layer_norm_lstm", {"fit", "segments"}),
         ("mgu --regime segments", {"segments"}),
         ("mgu --hidden 256", {"shared"}),
         ("mgu --hidden 256 --dtype float32 --target 80", {"shared"}),

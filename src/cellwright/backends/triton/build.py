@@ -78,16 +78,18 @@ def constants(
     }
 
 
-def options(tiles: Tiles) -> dict[str, object]:
-    """How it is compiled and launched. A grid whose programs meet has to run all at once. Where a
-    program has all units, there are few, and each may have all registers: the compiler would leave
-    half of them to a second one on the same multiprocessor, and spill for that."""
+def options(tiles: Tiles, itemsize: int) -> dict[str, object]:
+    """How it is compiled and launched. A grid whose programs meet has to run all at once.
+
+    Large programs are few, so in 16 bits each may have all registers: the compiler would leave half
+    of them to a second one on the same multiprocessor, and spill for that. With float32 it takes
+    as many as it needs, and would fill what it is given."""
     found: dict[str, object] = {
         "num_warps": tiles.warps,
         "num_stages": 1,  # loops read ahead themselves; past a barrier nobody may
         "enable_fp_fusion": FUSION,
     }
-    if tiles.regime in ("fit", "shared"):
+    if tiles.regime in ("fit", "shared") and itemsize == 2:
         found["maxnreg"] = min(255, REGISTERS // (32 * tiles.warps))
     if tiles.regime == "shared" and not interpreting():
         found["launch_cooperative_grid"] = True

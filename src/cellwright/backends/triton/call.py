@@ -282,7 +282,7 @@ class Call:
     ) -> None:
         """Run a kernel."""
         given, fixed = self.arguments(kernel, tiles, counter, arrived)
-        load(kernel)[tiles.grid](*given, **fixed, **options(tiles))
+        load(kernel)[tiles.grid](*given, **fixed, **options(tiles, self.like.element_size()))
 
     def arguments(
         self, kernel: Kernel, tiles: Tiles, counter: Tensor | None, arrived: Tensor | None

@@ -12,7 +12,7 @@ import torch
 
 from cellwright.backends.triton.tiles import Tiles
 
-__all__ = ["fastest", "wanted"]
+__all__ = ["FOUND", "fastest", "wanted"]
 
 RUNS = 5
 """Runs that are timed as one, as launching a short one takes longer than running it."""
@@ -22,7 +22,8 @@ TURNS = 3
 CLEARLY = 0.97
 """What a candidate may take of the time of the rule's tiles, to be better by more than noise."""
 
-_FASTEST: dict[Hashable, Tiles] = {}
+FOUND: dict[Hashable, Tiles] = {}
+"""What trials have found, in this process."""
 
 
 def wanted(device: torch.device) -> bool:
@@ -43,13 +44,13 @@ def fastest(
 
     `run` gives the same whenever it is called again; `timed` says how long a run takes.
     """
-    if key not in _FASTEST:
+    if key not in FOUND:
         timed = timed or milliseconds
         taken = [_taken(candidate, run, timed, i > 0) for i, candidate in enumerate(candidates)]
         best = min(taken)
         better = best < CLEARLY * taken[0]
-        _FASTEST[key] = candidates[taken.index(best) if better else 0]
-    return _FASTEST[key]
+        FOUND[key] = candidates[taken.index(best) if better else 0]
+    return FOUND[key]
 
 
 def _taken(
