@@ -448,15 +448,16 @@ class Recurrent(nn.Module):
         for layer in range(self.num_layers):
             outputs = []
             sizes = self._sizes(layer)
-            given = (x, *call.state, call.lengths, call.resets) if self.bidirectional else ()
-            fork = Fork(given)
+            stacks = [self._tensors(layer, d, restarts) for d in range(self._directions)]
+            given = (x, *call.state, call.lengths, call.resets, *stacks[-1])
+            fork = Fork(given if self.bidirectional else ())
+            lent = fork.lent(stacks)
             for direction in range(self._directions):
                 at = layer * self._directions + direction
                 watching = (layer, direction) == watched
                 step = self.steps[self.training, restarts]
                 step = step.watched() if watching else step
                 backend = "reference" if watching else self.backend
-                stacks = fork.lent(self._tensors(layer, direction, restarts), direction)
                 with fork.branch(direction):
                     masks = [m.draw(x, sizes[m.stream.shape[0]]) for m in step.masks]
                     again = [call.restarts_from(direction)] if restarts else []
@@ -465,7 +466,7 @@ class Recurrent(nn.Module):
                         Given(
                             [x, *masks, *again],
                             [s[at] for s in call.state],
-                            stacks,
+                            lent[direction],
                             call.lengths,
                             None if restarts else call.resets_from(direction),
                         ),

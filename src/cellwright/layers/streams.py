@@ -25,8 +25,9 @@ class Fork:
     """
 
     def __init__(self, given: Iterable[Tensor | None]) -> None:
-        """`given` is what the second branch reads, in the backward pass too: memory that belongs to
-        the current stream, and would be used again without waiting for another."""
+        """`given` is all that the second branch reads, in the backward pass too, its parameters
+        among it, as those of heads are made anew: memory that belongs to the current stream, and
+        would be used again without waiting for another."""
         tensors = [x for x in given if x is not None and x.is_cuda]
         self.here = self.aside = None
         if tensors and at_hand(tensors):
@@ -36,18 +37,21 @@ class Fork:
             for x in tensors:
                 x.record_stream(self.aside)
 
-    def lent(self, parameters: Sequence[Tensor], number: int) -> Sequence[Tensor]:
-        """Parameters for a branch, whose gradients are added up on the current stream. There hooks,
-        DistributedDataParallel and recording of CUDA graphs look for them."""
-        return [w.view_as(w) for w in parameters] if self.aside and number else parameters
+    def lent(self, parameters: Sequence[Sequence[Tensor]]) -> Sequence[Sequence[Tensor]]:
+        """Those of each branch. Gradients of the second one's are added up on the current stream,
+        where hooks, DistributedDataParallel and recording of CUDA graphs look for them."""
+        if self.aside is None:
+            return parameters
+        first, second = parameters
+        return first, [w.view_as(w) for w in second]
 
     def branch(self, number: int) -> AbstractContextManager[object]:
         """Where the work of a branch is to be done."""
-        return torch.cuda.stream(self.aside) if self.aside and number else nullcontext()
+        return torch.cuda.stream(self.aside) if self.aside is not None and number else nullcontext()
 
     def join(self, made: Iterable[Tensor]) -> None:
         """Goes on with what the second branch made, as soon as it has."""
-        if self.here and self.aside:
+        if self.here is not None and self.aside is not None:
             self.here.wait_stream(self.aside)
             for x in made:
                 x.record_stream(self.here)
