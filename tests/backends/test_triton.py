@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -24,6 +23,7 @@ from hypothesis import given as given_by
 from hypothesis import settings
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
+from triton.runtime.errors import OutOfResources
 
 from cellwright import Recurrent, parse
 from cellwright.backends import reference
@@ -333,8 +333,14 @@ def test_every_candidate_gives_the_same(regime: str, monkeypatch: pytest.MonkeyP
     tried: list[tiles.Tiles] = []
 
     def kth(
-        k: int, key: object, found: Sequence[tiles.Tiles], run: Callable[[tiles.Tiles], None]
-    ) -> Any:
+        k: int,
+        key: object,
+        rule: tiles.Tiles,
+        candidates: Callable[[], Sequence[tiles.Tiles]],
+        run: Callable[[tiles.Tiles], None],
+    ) -> tiles.Tiles:
+        found = candidates()
+        assert found[0] == rule
         tried.extend(found)
         run(found[0])  # what is there already may not change what comes next
         return found[min(k, len(found) - 1)]
@@ -362,7 +368,7 @@ def test_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not tiles.Loop(layout(cell("lstm").program), (4096, 4096), 16, 2).candidates()
 
 
-def _fastest(times: dict[int, float]) -> tuple[int, list[int]]:
+def _fastest(times: dict[int, float], refusal: Exception | None = None) -> tuple[int, list[int]]:
     """Which of three candidates is chosen, by their warps, and which were run."""
     some = [replace(SOME, warps=warps) for warps in (4, 8, 2)]
     ran: list[int] = []
@@ -370,16 +376,16 @@ def _fastest(times: dict[int, float]) -> tuple[int, list[int]]:
     def run(t: tiles.Tiles) -> None:
         ran.append(t.warps)
         if t.warps not in times:
-            raise RuntimeError("too many resources requested for launch")
+            raise refusal or RuntimeError
 
     def timed(again: Callable[[], None]) -> float:
         again()
         return times[ran[-1]]
 
     key = object()
-    chosen = tune.fastest(key, some, run, timed)
+    chosen = tune.fastest(key, some[0], lambda: some, run, timed)
     ran_once = list(ran)
-    assert tune.fastest(key, some, run, timed) == chosen
+    assert tune.fastest(key, some[0], lambda: some, run, timed) == chosen
     assert ran == ran_once, "it is tried once"
     return chosen.warps, ran
 
@@ -387,22 +393,47 @@ def _fastest(times: dict[int, float]) -> tuple[int, list[int]]:
 SOME = tiles.Tiles("fit", 16, (64,), (64,), (64,), 4, (1, 1))
 
 
+@pytest.fixture
+def not_recording(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
+
+
+@pytest.mark.usefixtures("not_recording")
 def test_the_fastest_is_chosen() -> None:
-    assert _fastest({4: 1.0, 8: 0.5, 2: 0.8}) == (8, [4, 4, 8, 8, 2, 2])
+    assert _fastest({4: 1.0, 8: 0.5, 2: 0.8}) == (8, [4, 8, 2] * 4)
     assert _fastest({4: 1.0, 8: 0.98, 2: 1.1})[0] == 4, "noise is no reason"
-    assert _fastest({4: 1.0, 2: 0.8}) == (2, [4, 4, 8, 2, 2])
-    with pytest.raises(RuntimeError, match="too many resources"):
-        _fastest({8: 1.0})
+
+
+@pytest.mark.usefixtures("not_recording")
+@pytest.mark.parametrize(
+    "refusal", [RuntimeError("too many"), OutOfResources(9, 8, "shared memory")]
+)
+def test_what_is_too_large_for_a_device_is_not_chosen(refusal: Exception) -> None:
+    assert _fastest({4: 1.0, 2: 0.8}, refusal) == (2, [4, 8, 2] + [4, 2] * 3)
+    with pytest.raises(type(refusal)):
+        _fastest({8: 1.0}, refusal)  # the rule's tiles have to run
+    with pytest.raises(torch.OutOfMemoryError):
+        _fastest({4: 1.0, 2: 0.8}, torch.OutOfMemoryError())
+
+
+def test_nothing_is_tried_while_a_graph_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was found before is part of it."""
+    other, key = replace(SOME, warps=8), object()
+    arguments = (key, SOME, lambda: (SOME, other), lambda _: None)
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+    assert tune.fastest(*arguments) == SOME
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
+    times = iter([1.0, 0.5] * tune.TURNS)
+    assert tune.fastest(*arguments, lambda _: next(times)) == other
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+    assert tune.fastest(*arguments) == other
 
 
 def test_tiles_are_tried_where_torch_may_try(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
     assert not tune.wanted(CUDA)
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
     assert tune.wanted(CUDA)
     assert not tune.wanted(CPU)
-    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
-    assert not tune.wanted(CUDA)
 
 
 # --- what is written ----------------------------------------------------------------------------

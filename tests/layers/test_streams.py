@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 import torch
+import torch.utils.checkpoint
 from torch import Tensor
 
 from cellwright import Recurrent
@@ -132,6 +133,18 @@ def test_streams_are_left_alone_where_a_transform_looks_on() -> None:
     x = inputs()[0]
     torch.func.jvp(lambda v: layer(v)[0], (x,), (x,))
     assert log[2:] == ["forward on here", "backward on here"]
+
+
+@pytest.mark.usefixtures("gpu")
+def test_what_is_checkpointed_stays_on_one_stream() -> None:
+    """It is computed again in the backward pass of one direction, on that one's stream."""
+    layer = Recurrent("lstm", 2, 4, bidirectional=True, backend="reference")
+    x = inputs()[0].requires_grad_()
+    y = torch.utils.checkpoint.checkpoint(lambda v: layer(v)[0], x, use_reentrant=False)
+    y.sum().backward()
+    ran = [line for line in log if " on " in line and "parameters" not in line]
+    assert ran == ["forward on here", "backward on here"] * 2
+    assert not kept
 
 
 def test_on_a_cpu_there_are_none() -> None:

@@ -17,7 +17,7 @@ __all__ = ["Fork"]
 class Fork:
     """Two branches of work. The first one is done on the current stream; the second, which begins
     with nothing but what there was before the fork, on another. On CPUs, and where a
-    tracer or a transform looks on, they are done one after the other.
+    tracer, a transform or checkpointing looks on, they are done one after the other.
 
     Autograd runs the backward pass of each on the stream of its forward pass, and makes streams
     wait where one needs another's gradients (PyTorch's notes on CUDA semantics, "Stream semantics
@@ -30,9 +30,9 @@ class Fork:
         would be used again without waiting for another."""
         tensors = [x for x in given if x is not None and x.is_cuda]
         self.here = self.aside = None
-        if tensors and at_hand(tensors):
+        if tensors and at_hand(tensors) and not _hooked():
             self.here = torch.cuda.current_stream(tensors[0].device)
-            self.aside = _second(tensors[0].device)
+            self.aside = _second(self.here)
             self.aside.wait_stream(self.here)
             for x in tensors:
                 x.record_stream(self.aside)
@@ -58,5 +58,11 @@ class Fork:
 
 
 @lru_cache
-def _second(device: torch.device) -> torch.cuda.Stream:
-    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+def _second(here: torch.cuda.Stream) -> torch.cuda.Stream:
+    return torch.cuda.Stream(here.device)  # type: ignore[no-untyped-call]
+
+
+def _hooked() -> bool:
+    """Whether somebody else keeps what is saved for backward passes, as `torch.utils.checkpoint`,
+    which computes it again on the stream of the first one that asks, for all the others too."""
+    return torch._C._autograd._top_saved_tensors_default_hooks(False) is not None

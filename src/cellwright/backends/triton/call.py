@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 
 import torch
 from torch import Tensor
@@ -68,14 +68,16 @@ class Call:
         for members in self.of.beside:
             for v, x in zip(members, self._side_by_side(members), strict=True):
                 self.memory["out", v] = x
-        self.kernels = emit(program, self._alike())
+        self.alike = self._alike()
+        self.kernels = emit(program, self.alike)
 
     def _alike(self) -> tuple[int, ...]:
         """A number for each tensor of many strides: that of the first one with the same."""
         first: dict[object, int] = {}
         found = []
         for i, (kind, v) in enumerate(self.of.strided):
-            strides = self.memory[kind, v].stride()[:2]
+            x = self.memory[kind, v]
+            strides = tuple(s * (n > 1) for s, n in zip(x.stride()[:2], x.shape[:2], strict=True))
             found.append(first.setdefault((kind in ("in", "out") or kind, v.shape, strides), i))
         return tuple(found)
 
@@ -183,13 +185,13 @@ class Call:
         x = self.like
         most = device_limits(x.device)
         loop = Loop(self.of, sizes, self.B, x.element_size(), most, self.heads)
-        if not tune.wanted(x.device):
-            return _tiles(loop, tiling.REGIMES)
-        candidates = loop.candidates(tiling.REGIMES)
-        if not candidates:
-            return None
-        asked = (x.device, x.dtype, self.reverse, self.lengths is None, self.resets is None)
-        return tune.fastest((loop, *asked), candidates, self._in_one)
+        rule = _tiles(loop, tiling.REGIMES)
+        if rule is None or not tune.wanted(x.device):
+            return rule
+        asked = (self.reverse, self.lengths is None, self.resets is None, x.dtype, _tf32())
+        kernels = (self.program, self.alike, tiling.REGIMES, *asked)
+        key = (*kernels, sizes, self.B, tiling.power(self.T), self.heads, x.device)
+        return tune.fastest(key, rule, partial(loop.candidates, tiling.REGIMES), self._in_one)
 
     def _in_one(self, tiles: Tiles) -> None:
         """The loop as one kernel."""

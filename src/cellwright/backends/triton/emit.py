@@ -34,7 +34,7 @@ def emit(p: Program, numbers: tuple[int, ...] = ()) -> Kernels:
     """The kernels of a program. Of the tensors that its layout calls `strided`, those of the same
     one of the `numbers` have the same strides; without them each has its own."""
     of = layout(p)
-    alike = dict(zip(of.strided, numbers, strict=False))
+    alike = dict(zip(of.strided, numbers, strict=bool(numbers)))
     segments = {
         phase: tuple(
             _Segment(of, alike, g).kernel() if g.values else None for g in of.segments[phase]

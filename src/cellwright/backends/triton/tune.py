@@ -7,6 +7,7 @@ says that sizes recur, and that sums need not be added up in the same order in e
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 
 import torch
 
@@ -27,58 +28,70 @@ FOUND: dict[Hashable, Tiles] = {}
 
 
 def wanted(device: torch.device) -> bool:
-    """Whether tiles are to be tried: not while others record what is launched."""
-    if not torch.backends.cudnn.benchmark or device.type != "cuda":
-        return False
-    return not torch.cuda.is_current_stream_capturing()
+    """Whether tiles are to be tried."""
+    return torch.backends.cudnn.benchmark and device.type == "cuda"
 
 
 def fastest(
     key: Hashable,
-    candidates: Sequence[Tiles],
+    rule: Tiles,
+    candidates: Callable[[], Sequence[Tiles]],
     run: Callable[[Tiles], None],
     timed: Callable[[Callable[[], None]], float] | None = None,
 ) -> Tiles:
-    """The best of the candidates for what `key` stands for, tried once in a process. The first one
-    is the rule's, which has to run; others may turn out to be too large for the device.
+    """The best tiles for what `key` stands for, tried once in a process; the `rule`'s, where others
+    record what is launched before anything was tried.
 
-    `run` gives the same whenever it is called again; `timed` says how long a run takes.
+    The first of the candidates is the rule's, which has to run; others may turn out to be too large
+    for the device. `run` gives the same whenever it is called again; `timed` says how long that
+    takes.
     """
     if key not in FOUND:
-        timed = timed or milliseconds
-        taken = [_taken(candidate, run, timed, i > 0) for i, candidate in enumerate(candidates)]
-        best = min(taken)
-        better = best < CLEARLY * taken[0]
-        FOUND[key] = candidates[taken.index(best) if better else 0]
+        if torch.cuda.is_current_stream_capturing():
+            return rule
+        FOUND[key] = _tried(rule, candidates(), run, timed or milliseconds)
     return FOUND[key]
 
 
-def _taken(
-    tiles: Tiles,
+def _tried(
+    rule: Tiles,
+    candidates: Sequence[Tiles],
     run: Callable[[Tiles], None],
     timed: Callable[[Callable[[], None]], float],
-    may_fail: bool,
-) -> float:
+) -> Tiles:
+    able = [tiles for tiles in candidates if _runs(tiles, run, may_fail=tiles != rule)]
+    taken = dict.fromkeys(able, float("inf"))
+    for _ in range(TURNS):  # in turns, so that noise hits all alike
+        for tiles in able:
+            taken[tiles] = min(taken[tiles], timed(partial(run, tiles)))
+    best = min(able, key=taken.__getitem__)
+    return best if taken[best] < CLEARLY * taken[rule] else rule
+
+
+def _runs(tiles: Tiles, run: Callable[[Tiles], None], may_fail: bool) -> bool:
+    """Whether a device can run it; which compiles it."""
     from triton.errors import TritonError
 
     try:
-        run(tiles)  # compiles it
-        return timed(lambda: run(tiles))
-    except (TritonError, RuntimeError):  # the driver's errors are of the latter kind
-        if not may_fail:
+        run(tiles)
+    except (TritonError, RuntimeError) as e:  # the driver's refusals are of the latter kind
+        if not may_fail or isinstance(e, GRAVE):
             raise
-        return float("inf")
+        return False
+    return True
+
+
+GRAVE = (torch.OutOfMemoryError, getattr(torch, "AcceleratorError", torch.OutOfMemoryError))
+"""What is not a matter of tiles."""
 
 
 def milliseconds(run: Callable[[], None]) -> float:
-    """The least time of a few turns, by the device's clock."""
-    taken = []
-    for _ in range(TURNS):
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
-        start.record()
-        for _ in range(RUNS):
-            run()
-        end.record()
-        end.synchronize()
-        taken.append(float(start.elapsed_time(end)))
-    return min(taken) / RUNS
+    """Of a run, by the device's clock, when nothing else runs there."""
+    torch.cuda.synchronize()
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+    start.record()
+    for _ in range(RUNS):
+        run()
+    end.record()
+    end.synchronize()
+    return float(start.elapsed_time(end)) / RUNS
