@@ -64,5 +64,7 @@ def _second(here: torch.cuda.Stream) -> torch.cuda.Stream:
 
 def _hooked() -> bool:
     """Whether somebody else keeps what is saved for backward passes, as `torch.utils.checkpoint`,
-    which computes it again on the stream of the first one that asks, for all the others too."""
-    return torch._C._autograd._top_saved_tensors_default_hooks(False) is not None
+    which computes it again on the stream of the first one that asks, for all the others too.
+    Before 2.8 torch does not say, so there it is taken for granted."""
+    top = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", None)
+    return top is None or top(False) is not None
