@@ -31,6 +31,7 @@ from cellwright.backends.registry import BACKENDS, BackendError, select
 from cellwright.backends.triton import interpreter, run, tiles, tune
 from cellwright.backends.triton.call import Call
 from cellwright.backends.triton.emit import emit
+from cellwright.backends.triton.kernel import Kernel
 from cellwright.backends.triton.layout import layout
 from cellwright.errors import CellwrightError
 from cellwright.language import cell, cell_names
@@ -454,6 +455,30 @@ def test_the_loop_of_a_backward_pass(which: str, python: SnapshotAssertion) -> N
     kernels = emit(derivative(cell("gru_reset_before").program).backward)
     found = kernels.step[-1] if which == "step" else getattr(kernels, which)
     assert found.source == python
+
+
+@pytest.mark.parametrize("T", [1, 3])
+def test_streams_that_lie_alike_have_their_strides_once(
+    T: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So threads keep one offset for them, where each would have an address in two registers."""
+    kernels = []
+    launch = Call.launch
+
+    def noted(self: Call, kernel: Kernel, *about: object, **more: object) -> None:
+        kernels.append(kernel)
+        launch(self, kernel, *about, **more)
+
+    monkeypatch.setattr(Call, "launch", noted)
+    layer = Recurrent(cell("lstm"), 3, 4, backend="triton", dtype=torch.float64)
+    y, _ = layer(torch.randn(T, 2, 3, dtype=torch.float64))
+    y.backward(torch.ones_like(y))
+    there, back = (k for k in kernels if k.name == "loop")
+    for kernel in (there, back):
+        assert sum(a.kind in ("in", "out") for a in kernel.arguments) > 10
+        given = [a.kind for a in kernel.strided]
+        assert given.count("matrix") == 1
+        assert len(given) == 3, "those beside each other, those by themselves, and matrices"
 
 
 def test_names_of_a_cell_stay_in_comments() -> None:
