@@ -64,14 +64,8 @@ def launches(name: str, hidden: int, dtype: torch.dtype, target: int, B: int = 6
     on the CPU, and no kernel runs."""
     found: list[Launch] = []
 
-    def launch(
-        self: call.Call,
-        kernel: Kernel,
-        to: Tiles,
-        counter: Tensor | None = None,
-        arrived: Tensor | None = None,
-    ) -> None:
-        given, fixed = self.arguments(kernel, to, counter, arrived)
+    def launch(self: call.Call, kernel: Kernel, to: Tiles, **more: Tensor) -> None:
+        given, fixed = self.arguments(kernel, to, **more)
         named = dict(zip(load(kernel).arg_names, given, strict=False))
         if all(kernel is not made.kernel for made in found):
             found.append(Launch(kernel, to, named, fixed, self.like.itemsize, self.reverse))

@@ -16,8 +16,8 @@ __all__ = ["Fork"]
 
 class Fork:
     """Two branches of work. The first one is done on the current stream; the second, which begins
-    with nothing but what there was before the fork, on another. On CPUs, and where a
-    tracer, a transform or checkpointing looks on, they are done one after the other.
+    with nothing but what there was before the fork, on another. On CPUs, and where a tracer, a
+    transform or checkpointing looks on, they are done one after the other.
 
     Autograd runs the backward pass of each on the stream of its forward pass, and makes streams
     wait where one needs another's gradients (PyTorch's notes on CUDA semantics, "Stream semantics

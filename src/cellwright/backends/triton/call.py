@@ -74,11 +74,13 @@ class Call:
     def _alike(self) -> tuple[int, ...]:
         """A number for each tensor of many strides: that of the first one with the same."""
         first: dict[object, int] = {}
+        alone = self.T == 1 or self.B == 1  # strides of one step, or one sequence, are anything
         found = []
-        for i, (kind, v) in enumerate(self.of.strided):
-            x = self.memory[kind, v]
-            strides = tuple(s * (n > 1) for s, n in zip(x.stride()[:2], x.shape[:2], strict=True))
-            found.append(first.setdefault((kind in ("in", "out") or kind, v.shape, strides), i))
+        for i, ((kind, v), group) in enumerate(self.of.grouped):
+            strides = self.memory[kind, v].stride()[:2]
+            if alone and kind in ("in", "out"):
+                strides = (strides[0] * (self.T > 1), strides[1] * (self.B > 1))
+            found.append(first.setdefault((group, strides), i))
         return tuple(found)
 
     @property
@@ -188,8 +190,7 @@ class Call:
         rule = _tiles(loop, tiling.REGIMES)
         if rule is None or not tune.wanted(x.device):
             return rule
-        asked = (self.reverse, self.lengths is None, self.resets is None, x.dtype, _tf32())
-        kernels = (self.program, self.alike, tiling.REGIMES, *asked)
+        kernels = (self.program, self.alike, tiling.REGIMES, x.dtype, *self._asked)
         key = (*kernels, sizes, self.B, tiling.power(self.T), self.heads, x.device)
         return tune.fastest(key, rule, partial(loop.candidates, tiling.REGIMES), self._in_one)
 
@@ -275,19 +276,17 @@ class Call:
         """A vector that a product of a step is applied to."""
         return self.memory["whole", v]
 
-    def launch(
+    def launch(self, kernel: Kernel, tiles: Tiles, **more: Tensor) -> None:
+        """Run a kernel; with `more` that `arguments` takes."""
+        given, fixed = self.arguments(kernel, tiles, **more)
+        load(kernel)[tiles.grid](*given, **fixed, **options(tiles, self.like.element_size()))
+
+    def arguments(
         self,
         kernel: Kernel,
         tiles: Tiles,
         counter: Tensor | None = None,
         arrived: Tensor | None = None,
-    ) -> None:
-        """Run a kernel."""
-        given, fixed = self.arguments(kernel, tiles, counter, arrived)
-        load(kernel)[tiles.grid](*given, **fixed, **options(tiles, self.like.element_size()))
-
-    def arguments(
-        self, kernel: Kernel, tiles: Tiles, counter: Tensor | None, arrived: Tensor | None
     ) -> tuple[list[object], Mapping[str, object]]:
         """What a kernel is given, in its order, and what it is compiled for."""
         given: list[object] = [self.memory[a.kind, a.value] for a in kernel.arguments]
@@ -296,9 +295,13 @@ class Call:
         given += [self.lengths, self.resets, counter, arrived, self.T, self.B]
         for name, width in zip(self.of.sizes, tiles.widths, strict=True):
             given += [self.sizes[name], width]
-        asked = (self.reverse, self.lengths is not None, self.resets is not None)
+        return given, constants(tiles, self.like.dtype, *self._asked)
+
+    @cached_property
+    def _asked(self) -> tuple[bool, bool, bool, bool]:
+        """What kernels are compiled for besides tiles and type: see `constants`."""
         tf32 = self.like.dtype == torch.float32 and _tf32()
-        return given, constants(tiles, self.like.dtype, *asked, tf32)
+        return self.reverse, self.lengths is not None, self.resets is not None, tf32
 
     # --- results ---------------------------------------------------------------------------------
 

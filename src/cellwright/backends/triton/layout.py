@@ -239,6 +239,17 @@ class Layout:
         )
         return tuple((kind, v) for kind, values in by_kind for v in values)
 
+    @cached_property
+    def grouped(self) -> tuple[tuple[tuple[str, Value], int], ...]:
+        """What is `strided`, each with a number for its kind and shape: streams in and out are of
+        one kind."""
+        numbers: dict[object, int] = {}
+        kinds = ((kind in ("in", "out") or kind, v.shape) for kind, v in self.strided)
+        return tuple(
+            (at, numbers.setdefault(kind, len(numbers)))
+            for at, kind in zip(self.strided, kinds, strict=True)
+        )
+
     def heads(self, blocks: Mapping[str, int]) -> int:
         """How many groups of units the loop has that do not wait for each other, where matrices
         have so many blocks on their diagonals, by the parameter's name: all its matrices have to be
